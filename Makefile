@@ -1,0 +1,40 @@
+# Every target but help builds what it needs by itself.
+GO = go
+BINARIES = tcpserver multilog svcompat qmail-queue qmail-smtpd-conf
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+export CGO_ENABLED = 0
+
+.PHONY: help
+help:
+	@echo 'make build   put every command under its own name into bin/'
+	@echo 'make run     a trial SMTP service on 127.0.0.1:2525, no root needed'
+	@echo 'make test    everything, as root on Debian; installs what it needs'
+	@echo 'make bench   ours against the C originals, as ratios'
+	@echo 'make fuzz    each parser for FUZZTIME (60s)'
+	@echo 'make lint    gofmt, go vet, staticcheck'
+	@echo 'make clean   remove what the other targets made'
+
+.PHONY: build
+build:
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/ $(addprefix ./cmd/,$(BINARIES))
+	@for b in $(BINARIES); do \
+		for c in $$(bin/$$b --list-commands); do \
+			[ $$c = $$b ] || ln -sf $$b bin/$$c; \
+		done; \
+	done
+
+# The C programs that ours are compared with: Debian's packages, unpacked
+# into a folder of their own and not installed.
+ORIGINALS = .cache/originals
+.PHONY: originals
+originals: $(ORIGINALS)/usr/bin/tcpserver
+$(ORIGINALS)/usr/bin/tcpserver:
+	@rm -rf $(ORIGINALS) && mkdir -p $(ORIGINALS)/deb
+	cd $(ORIGINALS)/deb && apt-get -q download daemontools ucspi-tcp
+	for deb in $(ORIGINALS)/deb/*.deb; do dpkg-deb -x $$deb $(ORIGINALS); done
+	@touch $@
+
+.PHONY: clean
+clean:
+	rm -rf bin dist trial .cache

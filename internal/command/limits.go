@@ -1,0 +1,108 @@
+package command
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Limit is a soft resource limit to be set on a program.
+type Limit struct {
+	Resource int    // unix.RLIMIT_DATA and so on
+	Soft     uint64 // in the unit of the resource
+}
+
+// limitsVariable carries limits through our own programs. A memory limit of
+// the classic sizes, such as the 250000 bytes of a stock env/DATALIMIT, kills
+// every Go program before its first instruction; it is meant for the program
+// at the end of the chain.
+const limitsVariable = "SVCOMPAT_LIMITS"
+
+// HandLimits returns env with limits added to those that Exec sets on the
+// first program of the chain that is not ours.
+func HandLimits(env []string, limits []Limit) []string {
+	all := append(HandedLimits(env), limits...)
+	words := make([]string, len(all))
+	for i, limit := range all {
+		words[i] = fmt.Sprintf("%d=%d", limit.Resource, limit.Soft)
+	}
+	return Setenv(env, limitsVariable, strings.Join(words, ","))
+}
+
+// HandedLimits returns the limits that env hands on, in the order in which
+// they are to be set; nil where there are none.
+func HandedLimits(env []string) []Limit {
+	var limits []Limit
+	for _, entry := range env {
+		list, ok := strings.CutPrefix(entry, limitsVariable+"=")
+		if !ok {
+			continue
+		}
+		for _, word := range strings.Split(list, ",") {
+			resource, soft, _ := strings.Cut(word, "=")
+			r, err1 := strconv.Atoi(resource)
+			s, err2 := strconv.ParseUint(soft, 10, 64)
+			if err1 == nil && err2 == nil {
+				limits = append(limits, Limit{r, s})
+			}
+		}
+	}
+	return limits
+}
+
+// WithoutLimits returns env without the limits that it hands on.
+func WithoutLimits(env []string) []string {
+	return Unsetenv(env, limitsVariable)
+}
+
+// SetLimits sets limits on the process pid, clamped to its hard limits; what
+// cannot be set is passed over, as in softlimit.
+func SetLimits(pid int, limits []Limit) {
+	for _, limit := range limits {
+		var old unix.Rlimit
+		if unix.Prlimit(pid, limit.Resource, nil, &old) != nil {
+			continue
+		}
+		unix.Prlimit(pid, limit.Resource, &unix.Rlimit{Cur: min(limit.Soft, old.Max), Max: old.Max}, nil)
+	}
+}
+
+// execUnder sets limits on this process and replaces it by the program at
+// path. Between the two nothing may allocate: the limits may be below what
+// this process has mapped already.
+func execUnder(limits []Limit, path string, args, env []string) error {
+	pathPointer, err := unix.BytePtrFromString(path)
+	if err != nil {
+		return err
+	}
+	argPointers, err := syscall.SlicePtrFromStrings(args)
+	if err != nil {
+		return err
+	}
+	envPointers, err := syscall.SlicePtrFromStrings(env)
+	if err != nil {
+		return err
+	}
+	old := make([]unix.Rlimit, len(limits))
+	set := make([]unix.Rlimit, len(limits))
+	for i, limit := range limits {
+		if err := unix.Getrlimit(limit.Resource, &old[i]); err != nil {
+			return os.NewSyscallError("getrlimit", err)
+		}
+		set[i] = unix.Rlimit{Cur: min(limit.Soft, old[i].Max), Max: old[i].Max}
+	}
+	for i, limit := range limits {
+		syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, uintptr(limit.Resource), uintptr(unsafe.Pointer(&set[i])), 0, 0, 0)
+	}
+	_, _, errno := syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(pathPointer)),
+		uintptr(unsafe.Pointer(&argPointers[0])), uintptr(unsafe.Pointer(&envPointers[0])))
+	for i, limit := range limits {
+		syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, uintptr(limit.Resource), uintptr(unsafe.Pointer(&old[i])), 0, 0, 0)
+	}
+	return errno
+}

@@ -1,0 +1,53 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"sort"
+)
+
+// Main is the body of one command. It gets the command line (args[0] is the
+// name it was called by) and returns the exit code.
+type Main func(args []string) int
+
+// Table maps the names that a multi-call binary answers to onto their bodies.
+type Table map[string]Main
+
+// Run runs the command that args names and returns its exit code.
+//
+// The command is the base name of args[0]; where that is no command of the
+// table, it is args[1], so that "svcompat svstat DIR" works without a link.
+// The single argument --list-commands prints the names of the table.
+func (t Table) Run(args []string) int {
+	if len(args) == 0 {
+		return ExitUsage
+	}
+	if len(args) == 2 && args[1] == "--list-commands" {
+		t.list(os.Stdout)
+		return 0
+	}
+	if body, ok := t[path.Base(args[0])]; ok {
+		return body(args)
+	}
+	if len(args) > 1 {
+		if body, ok := t[args[1]]; ok {
+			return body(args[1:])
+		}
+	}
+	fmt.Fprintf(os.Stderr, "%s: usage: %s command [ arg ... ], where command is one of:\n", path.Base(args[0]), path.Base(args[0]))
+	t.list(os.Stderr)
+	return ExitUsage
+}
+
+func (t Table) list(w io.Writer) {
+	names := make([]string, 0, len(t))
+	for name := range t {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		fmt.Fprintln(w, name)
+	}
+}

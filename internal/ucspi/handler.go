@@ -1,0 +1,27 @@
+package ucspi
+
+import (
+	"context"
+	"net"
+)
+
+// A Conn is one accepted connection as the program that serves it sees it.
+type Conn struct {
+	net.Conn
+	Env *Env // the variables that a program would find in its environment
+	ID  int  // unique in this server; stands in log lines where a process has its pid
+}
+
+// A Handler serves connections inside the server's own process, in place of a
+// program that would be executed for each.
+type Handler interface {
+	// Serve serves one connection and returns the exit code that the program
+	// would have had. It does not close c. When ctx is done the server wants
+	// to stop: Serve then ends an idle session at once and lets work in
+	// transfer finish; the server closes c when it has waited long enough.
+	Serve(ctx context.Context, c *Conn) (exit int)
+}
+
+// A Builtin makes the Handler for a command line, whose args[0] is the name
+// of the program.
+type Builtin func(args []string) (Handler, error)
