@@ -24,6 +24,29 @@ build:
 		done; \
 	done
 
+.PHONY: run
+run: build
+	@PORT=$(PORT) scripts/trial
+PORT = 2525
+
+# Packages run one after another: many of their tests make machines, fill
+# disks, and kill services under load.
+.PHONY: test
+test: prerequisites lint originals build
+	$(GO) test -shuffle=on -timeout 8m ./...
+
+.PHONY: prerequisites
+prerequisites:
+	@scripts/install-prerequisites
+
+.PHONY: lint
+lint:
+	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.cache/*')); \
+	[ -z "$$unformatted" ] || { echo "not gofmt-clean: $$unformatted" >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@pages=$$(find docs/man -name '*.[158]'); mandoc -Tlint -Wwarning $$pages
+
 # The C programs that ours are compared with: Debian's packages, unpacked
 # into a folder of their own and not installed.
 ORIGINALS = .cache/originals

@@ -1,0 +1,8 @@
+// Package rules decides by address, host name and ident answer which clients
+// may connect and what is set in their environment: from the text that
+// administrators write, by way of the compiled form in a cdb, to the look-up
+// for one client.
+//
+// Text, cdb and look-up are those of ucspi-tcp 0.88, byte for byte. The
+// package opens no connections and asks no name server.
+package rules
