@@ -53,7 +53,7 @@ func Find(name string) (string, error) {
 			return err
 		}
 		if info.IsDir() {
-			return unix.EISDIR
+			return unix.EACCES // what execve says
 		}
 		if err := unix.Access(path, unix.X_OK); err != nil {
 			return err
@@ -80,21 +80,37 @@ func Exec(args, env []string) error {
 	})
 }
 
+// ChangeEnv returns env with changes made to it in order, in a new slice: a
+// change "NAME=value" sets the variable NAME, one without "=" removes it. As
+// in the classic programs, what is set comes last, and the last entry takes
+// the place of one that is removed.
+func ChangeEnv(env []string, changes ...string) []string {
+	out := append(make([]string, 0, len(env)+len(changes)), env...)
+	for _, change := range changes {
+		name, _, set := strings.Cut(change, "=")
+		for i := 0; i < len(out); {
+			if key, _, ok := strings.Cut(out[i], "="); !ok || key != name {
+				i++
+				continue
+			}
+			out[i] = out[len(out)-1]
+			out = out[:len(out)-1]
+		}
+		if set {
+			out = append(out, change)
+		}
+	}
+	return out
+}
+
 // Setenv returns env with the variable name set to value, in a new slice.
 func Setenv(env []string, name, value string) []string {
-	return append(Unsetenv(env, name), name+"="+value)
+	return ChangeEnv(env, name+"="+value)
 }
 
 // Unsetenv returns env without the variable name, in a new slice.
 func Unsetenv(env []string, name string) []string {
-	out := make([]string, 0, len(env)+1)
-	for _, entry := range env {
-		if key, _, ok := strings.Cut(entry, "="); ok && key == name {
-			continue
-		}
-		out = append(out, entry)
-	}
-	return out
+	return ChangeEnv(env, name)
 }
 
 // binaries are the names of our multi-call binaries, which stand together in

@@ -1,8 +1,6 @@
 package command
 
 import (
-	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,7 +27,7 @@ func HandLimits(env []string, limits []Limit) []string {
 	all := append(HandedLimits(env), limits...)
 	words := make([]string, len(all))
 	for i, limit := range all {
-		words[i] = fmt.Sprintf("%d=%d", limit.Resource, limit.Soft)
+		words[i] = strconv.Itoa(limit.Resource) + "=" + strconv.FormatUint(limit.Soft, 10)
 	}
 	return Setenv(env, limitsVariable, strings.Join(words, ","))
 }
@@ -73,8 +71,8 @@ func SetLimits(pid int, limits []Limit) {
 }
 
 // execUnder sets limits on this process and replaces it by the program at
-// path. Between the two nothing may allocate: the limits may be below what
-// this process has mapped already.
+// path. Once they are set nothing may allocate: they may be below what this
+// process has mapped already.
 func execUnder(limits []Limit, path string, args, env []string) error {
 	pathPointer, err := unix.BytePtrFromString(path)
 	if err != nil {
@@ -88,11 +86,12 @@ func execUnder(limits []Limit, path string, args, env []string) error {
 	if err != nil {
 		return err
 	}
+	restoreOpenFiles()
 	old := make([]unix.Rlimit, len(limits))
 	set := make([]unix.Rlimit, len(limits))
 	for i, limit := range limits {
 		if err := unix.Getrlimit(limit.Resource, &old[i]); err != nil {
-			return os.NewSyscallError("getrlimit", err)
+			return err
 		}
 		set[i] = unix.Rlimit{Cur: min(limit.Soft, old[i].Max), Max: old[i].Max}
 	}
@@ -105,4 +104,11 @@ func execUnder(limits []Limit, path string, args, env []string) error {
 		syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, uintptr(limit.Resource), uintptr(unsafe.Pointer(&old[i])), 0, 0, 0)
 	}
 	return errno
+}
+
+// restoreOpenFiles puts back the soft limit of open files that the Go runtime
+// raised at the start. It does so itself in every exec that it is asked for;
+// one that cannot succeed serves those that it does not see.
+func restoreOpenFiles() {
+	unix.Exec("", []string{""}, nil)
 }

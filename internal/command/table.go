@@ -1,11 +1,10 @@
 package command
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path"
-	"sort"
+	"slices"
 )
 
 // Main is the body of one command. It gets the command line (args[0] is the
@@ -36,7 +35,7 @@ func (t Table) Run(args []string) int {
 			return body(args[1:])
 		}
 	}
-	fmt.Fprintf(os.Stderr, "%s: usage: %s command [ arg ... ], where command is one of:\n", path.Base(args[0]), path.Base(args[0]))
+	Usage(Base(args), Base(args)+" command [ arg ... ], where command is one of:")
 	t.list(os.Stderr)
 	return ExitUsage
 }
@@ -46,8 +45,8 @@ func (t Table) list(w io.Writer) {
 	for name := range t {
 		names = append(names, name)
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	for _, name := range names {
-		fmt.Fprintln(w, name)
+		io.WriteString(w, name+"\n")
 	}
 }

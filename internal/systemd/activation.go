@@ -25,8 +25,8 @@ var ErrOtherProcess = errors.New("sockets were handed to another process: run mu
 
 // Sockets returns the listening stream sockets that systemd handed to this
 // process, in order; none where there are none. Other descriptors that were
-// handed over stay open and are not returned. It removes the variables of
-// socket activation from the environment, so it works once.
+// handed over are closed. It removes the variables of socket activation from
+// the environment, so it works once.
 func Sockets() ([]Socket, error) {
 	pid := os.Getenv("LISTEN_PID")
 	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
@@ -40,6 +40,7 @@ func Sockets() ([]Socket, error) {
 	var sockets []Socket
 	for i, file := range files {
 		if !isListeningStream(int(file.Fd())) {
+			file.Close()
 			continue
 		}
 		name := ""

@@ -1,9 +1,11 @@
 package systemd
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 )
 
 // States of a service, as sd_notify(3) writes them.
@@ -12,6 +14,14 @@ const (
 	Stopping  = daemon.SdNotifyStopping
 	Reloading = daemon.SdNotifyReloading
 )
+
+// ReloadingNow is Reloading with the time of the monotonic clock, which tells
+// the manager to which of its requests the reload belongs.
+func ReloadingNow() string {
+	var now unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	return Reloading + "\nMONOTONIC_USEC=" + strconv.FormatInt(now.Nano()/1000, 10)
+}
 
 // Status is the state that shows text in systemctl status.
 func Status(text string) string {

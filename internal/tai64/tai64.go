@@ -49,3 +49,29 @@ func Put(b []byte, t time.Time) {
 func Time(b []byte) time.Time {
 	return time.Unix(int64(binary.BigEndian.Uint64(b)-offset), int64(binary.BigEndian.Uint32(b[8:])))
 }
+
+// ScanLabel reads the label that text begins with, as tai64nlocal does: "@"
+// and any number of lower-case hexadecimal digits, of which the last 24 count,
+// the missing ones being zeros on the left. It returns the Unix time, whose
+// nanoseconds may be out of range, and the length of the label; 0 where text
+// does not begin with "@".
+func ScanLabel(text []byte) (seconds int64, nanoseconds uint32, length int) {
+	if len(text) == 0 || text[0] != '@' {
+		return 0, 0, 0
+	}
+	var high uint64
+	for length = 1; length < len(text); length++ {
+		var digit uint32
+		switch c := text[length]; {
+		case c >= '0' && c <= '9':
+			digit = uint32(c - '0')
+		case c >= 'a' && c <= 'f':
+			digit = uint32(c - 'a' + 10)
+		default:
+			return int64(high - offset), nanoseconds, length
+		}
+		high = high<<4 | uint64(nanoseconds>>28)
+		nanoseconds = nanoseconds<<4 | digit
+	}
+	return int64(high - offset), nanoseconds, length
+}
