@@ -4,8 +4,12 @@ import (
 	"os"
 
 	"qmail-smtpd/internal/command"
+	"qmail-smtpd/internal/queue"
 )
 
 func main() {
-	os.Exit(command.Table{}.Run(os.Args))
+	os.Exit(command.Table{
+		"qmail-queue":  queue.Main,
+		"qmail-queued": queue.ServiceMain,
+	}.Run(os.Args))
 }

@@ -1,7 +1,9 @@
 // Package queue takes messages for delivery: into qmail's queue on disk, by
 // the queue service's socket, or by a program with qmail-queue's interface.
 //
-// It knows no SMTP. A message accepted with code 0 is durable.
+// A message accepted with code 0 is durable. The package knows no SMTP beyond
+// the texts of replies, delivers nothing, and never changes a message that is
+// in the queue.
 package queue
 
 import "io"
@@ -19,8 +21,8 @@ type Submission interface {
 	// Write adds to the message, whose lines end in LF. It never fails in
 	// the middle: a failure is remembered and told by Commit.
 	io.Writer
-	// Number identifies the submission in log lines: the "qp" of the reply
-	// and of the queue's own Received line.
+	// Number is the "qp" of the queue's own Received line, where it is known
+	// before the end; else 0, and Result.Number tells it.
 	Number() int
 	// Commit submits the message with its envelope and says how it went.
 	Commit(Envelope) Result
@@ -39,7 +41,7 @@ type Envelope struct {
 type Result struct {
 	Code   int    // exit code of qmail-queue's table; 0: the message is durable; negative: see below
 	Text   string // what the queue program wrote to descriptor 6, at most 255 bytes
-	Number int    // the number under which it was queued
+	Number int    // for code 0: the number in the queue's own Received line
 }
 
 // Codes for what happens to a queue program beside exiting.
