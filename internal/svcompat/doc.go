@@ -1,0 +1,9 @@
+// Package svcompat is the supervision side: the commands of daemontools that
+// start, watch and control services (supervise, svscan, svc, svstat, svok),
+// those that prepare the process state of a service (setuidgid, envuidgid,
+// envdir, softlimit, setlock, pgrphack), and the formats that they share.
+//
+// SuperviseDir and Status are the seam to whoever keeps the services running:
+// supervise by itself, or another owner that gets the state of a service from
+// elsewhere. The package knows nothing of networks, mail or logs.
+package svcompat
