@@ -1,11 +1,17 @@
+// The log side: multilog, tai64n and tai64nlocal.
 package main
 
 import (
 	"os"
 
 	"qmail-smtpd/internal/command"
+	"qmail-smtpd/internal/multilog"
 )
 
 func main() {
-	os.Exit(command.Table{}.Run(os.Args))
+	os.Exit(command.Table{
+		"multilog":    multilog.Main,
+		"tai64n":      multilog.TAI64N,
+		"tai64nlocal": multilog.TAI64NLocal,
+	}.Run(os.Args))
 }
