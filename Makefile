@@ -35,6 +35,20 @@ PORT = 2525
 test: prerequisites lint originals build
 	$(GO) test -shuffle=on -timeout 8m ./...
 
+.PHONY: bench
+bench: originals build
+	@bench/run
+
+FUZZTIME = 60s
+.PHONY: fuzz
+fuzz:
+	@$(GO) list -f '{{.Dir}}' ./... | while read dir; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(f .*/\1/p' $$dir/*_test.go 2>/dev/null); do \
+			echo "$$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$dir || exit 1; \
+		done; \
+	done
+
 .PHONY: prerequisites
 prerequisites:
 	@scripts/install-prerequisites
@@ -61,3 +75,7 @@ $(ORIGINALS)/usr/bin/tcpserver:
 .PHONY: clean
 clean:
 	rm -rf bin dist trial .cache
+
+.PHONY: deb rpm
+deb rpm:
+	@packaging/build $@
