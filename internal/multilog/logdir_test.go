@@ -34,7 +34,7 @@ func TestRotation(t *testing.T) {
 		{2101, 5, 4096, 1000},
 	} {
 		input := strings.Repeat(strings.Repeat("y", test.lineSize-1)+"\n", test.lines)
-		for _, piece := range []int{1 << 20, 4096, 1009, 100} {
+		for _, piece := range []int{1 << 20, 1009, 100} {
 			dir := t.TempDir()
 			cmd := ours.command(t, dir, "multilog", fmt.Sprintf("s%d", test.limit), fmt.Sprintf("n%d", test.count), "./m")
 			in, err := cmd.StdinPipe()
@@ -174,6 +174,7 @@ func TestTrouble(t *testing.T) {
 
 // TestFullDisk fills a file system of its own, and gives it room again.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	const inside = "MULTILOG_TEST_FULL_DISK"
 	dir := os.Getenv(inside)
 	if dir == "" {

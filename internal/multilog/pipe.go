@@ -47,9 +47,11 @@ func newPipeInput(fd, signalFD int) (input, error) {
 	if err := unix.Pipe2(own[:], unix.O_CLOEXEC); err != nil {
 		return nil, os.NewSyscallError("pipe", err)
 	}
-	// Ours is smaller than the pipe, so that it is full before the pipe is.
-	size, err = unix.FcntlInt(uintptr(own[1]), unix.F_SETPIPE_SZ, min(size/2, bufferSize))
-	if err != nil || size > bufferSize || !canTee(fd, own[1]) {
+	// Ours is smaller than the pipe, so that it is full before the pipe is. It
+	// cannot be made larger where the user has too many pipes.
+	unix.FcntlInt(uintptr(own[1]), unix.F_SETPIPE_SZ, min(size/2, bufferSize))
+	copied, err := unix.FcntlInt(uintptr(own[1]), unix.F_GETPIPE_SZ, 0)
+	if err != nil || copied >= size || !canTee(fd, own[1]) {
 		unix.Close(own[0])
 		unix.Close(own[1])
 		return nil, nil
@@ -65,7 +67,7 @@ func newPipeInput(fd, signalFD int) (input, error) {
 		copyTo:   own[1],
 		copyFrom: own[0],
 		null:     null,
-		buf:      make([]byte, 0, size+1),
+		buf:      make([]byte, 0, copied+1),
 	}, nil
 }
 

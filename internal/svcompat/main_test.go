@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -261,6 +263,16 @@ func awaitUp(t testing.TB, dir string, before uint32) uint32 {
 		return pid != 0 && pid != before
 	})
 	return pid
+}
+
+// processState returns the fields of a process in proc(5) from its state on.
+func processState(t testing.TB, pid uint32) []string {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 }
 
 // bothOf returns the directories of the originals and of ours.

@@ -204,12 +204,7 @@ func kill(t *testing.T, pid int) {
 
 func parentOf(t *testing.T, pid uint32) int {
 	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	parent, err := strconv.Atoi(fields[1])
+	parent, err := strconv.Atoi(processState(t, pid)[1])
 	if err != nil {
 		t.Fatal(err)
 	}
