@@ -220,6 +220,7 @@ func TestAddRelayClient(t *testing.T) {
 		t.Helper()
 		cmd := exec.Command("sh", "-ec", script)
 		cmd.Dir = dir
+		cmd.Env = []string{"PATH=/usr/bin:/bin"} // without what a make above us says
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %s%v", script, out, err)
