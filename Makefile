@@ -9,6 +9,7 @@ help:
 	@echo 'make build   put every command under its own name into bin/'
 	@echo 'make run     a trial SMTP service on 127.0.0.1:2525, no root needed'
 	@echo 'make test    everything, as root on Debian; installs what it needs'
+	@echo 'make deb     Debian packages in dist/; make rpm: RPM packages'
 	@echo 'make bench   ours against the C originals, as ratios'
 	@echo 'make fuzz    each parser for FUZZTIME (60s)'
 	@echo 'make lint    gofmt, go vet, staticcheck'

@@ -131,7 +131,7 @@ func renderService(s Service) string {
 func renderLogSocket(s Service) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[Unit]\nDescription=Log pipe of %s\n", escapePath(s.Dir))
-	fmt.Fprintf(&b, "Documentation=man:svscan(8)\nSourcePath=%s\n\n[Socket]\n", escapePath(s.Dir+"/log"))
+	fmt.Fprintf(&b, "Documentation=man:svscan(8)\nSourcePath=%s\n\n[Socket]\n", escapePath(s.Dir+"/log/run"))
 	fmt.Fprintf(&b, "ListenFIFO=%s\nSocketMode=0600\nPipeSize=1M\nTriggerLimitIntervalSec=0\n", FIFO(s.Base))
 	b.WriteString("\n[Install]\nWantedBy=sockets.target\n")
 	return b.String()

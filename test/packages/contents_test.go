@@ -1,0 +1,157 @@
+package packages
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"qmail-smtpd/test/programs"
+)
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+// TestReproducible builds the same packages twice.
+func TestReproducible(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ first, second packages }{{debs, debsAgain}, {rpms, rpmsAgain}} {
+		second := c.second.files(t)
+		for i, path := range c.first.files(t) {
+			first, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := os.ReadFile(second[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(first, again) {
+				t.Errorf("%s has other bytes in a second build", filepath.Base(path))
+			}
+		}
+	}
+}
+
+func TestLintian(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("lintian", append([]string{"--allow-root", "--fail-on", "error"}, debs.files(t)...)...).CombinedOutput()
+	if err != nil {
+		t.Errorf("lintian: %v\n%s", err, out)
+	}
+}
+
+// unpack puts what is in packages below a new directory.
+func unpack(t *testing.T, files []string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if strings.HasSuffix(files[0], ".rpm") {
+		run(t, "rpm", append([]string{"--root", dir, "--nodeps", "--noscripts", "--install"}, files...)...)
+		return dir
+	}
+	for _, deb := range files {
+		run(t, "dpkg-deb", "-x", deb, dir)
+	}
+	return dir
+}
+
+// tree lists the files and links below root with modes and targets.
+func tree(t *testing.T, root string) []string {
+	t.Helper()
+	var list []string
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(root, path)
+		line := info.Mode().String() + " " + name
+		if info.Mode()&fs.ModeSymlink != 0 {
+			target, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			line = name + " -> " + target
+		}
+		list = append(list, line)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// TestContents holds what the packages install against what the source tree
+// has: each command, man page and unit, and nothing with privileges.
+func TestContents(t *testing.T) {
+	t.Parallel()
+	root := programs.Root(t)
+	var want []string
+	bins, err := os.ReadDir(programs.Ours(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range bins {
+		if target, err := os.Readlink(filepath.Join(root, "bin", entry.Name())); err == nil {
+			want = append(want, "usr/bin/"+entry.Name()+" -> ../libexec/qmail-smtpd/"+target)
+			continue
+		}
+		want = append(want, "-rwxr-xr-x usr/libexec/qmail-smtpd/"+entry.Name())
+		if entry.Name() != "svcompat" { // which is no command
+			want = append(want, "usr/bin/"+entry.Name()+" -> ../libexec/qmail-smtpd/"+entry.Name())
+		}
+	}
+	for _, pattern := range []string{"docs/man/*.[1-8]", "units/system/*"} {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(paths) == 0 {
+			t.Fatal(pattern, err)
+		}
+		for _, path := range paths {
+			name := filepath.Base(path)
+			if strings.HasPrefix(pattern, "docs") {
+				want = append(want, "-rw-r--r-- usr/share/man/man"+name[len(name)-1:]+"/"+name+".gz")
+			} else {
+				want = append(want, "-rw-r--r-- usr/lib/systemd/system/"+name)
+			}
+		}
+	}
+	want = append(want,
+		"-rwxr-xr-x usr/libexec/qmail-smtpd/qmail-smtpd-setup",
+		"-rw-r--r-- usr/lib/systemd/system-preset/80-qmail-smtpd.preset",
+		"-rw-r--r-- usr/lib/systemd/system-preset/80-svcompat.preset",
+		"-rw-r--r-- usr/lib/sysusers.d/qmail-smtpd.conf",
+		"-rw-r--r-- usr/lib/tmpfiles.d/qmail-smtpd.conf",
+		"-rw-r--r-- usr/lib/tmpfiles.d/svcompat.conf",
+	)
+	slices.Sort(want)
+	for kind, p := range map[string]packages{"deb": debs, "rpm": rpms} {
+		got := slices.DeleteFunc(tree(t, unpack(t, p.files(t))), func(line string) bool {
+			for _, own := range []string{" usr/share/doc/", " usr/share/licenses/", " usr/share/lintian/", " root/.rpmdb/", " var/lib/rpm/"} {
+				if strings.Contains(line, own) {
+					return true
+				}
+			}
+			return false
+		})
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", kind, diff)
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package packages
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"qmail-smtpd/test/machine"
+)
+
+// A kind of packages, with the commands of its packager.
+type kind struct {
+	install, reinstall, upgrade string // followed by the files of packages
+	remove                      string
+	first, later                packages
+}
+
+var (
+	deb = kind{"dpkg -i", "dpkg -i", "dpkg -i", "dpkg -r qmail-smtpd svcompat", debs, debsLater}
+	rpm = kind{"rpm --nodeps -i", "rpm --nodeps -U --replacepkgs", "rpm --nodeps -U", "rpm --nodeps -e qmail-smtpd svcompat", rpms, rpmsLater}
+)
+
+// do runs a command of a packager on packages, and returns what it said.
+func do(m *machine.Machine, command string, p packages) string {
+	return m.Sh(command + " " + p.inside + " 2>&1")
+}
+
+// send sends a mail with id as its subject, and waits until it is in the
+// queue in qmail's format.
+func send(m *machine.Machine, id string) {
+	m.Sh("swaks --silent 2 --server 127.0.0.1 --from sender@client.example --to user@mail.example.org --header 'Subject: " + id + "'")
+	m.Await(soon, `
+for mess in $(grep -rlx 'Subject: `+id+`' /var/qmail/queue/mess); do
+  todo=/var/qmail/queue/todo/${mess##*/}
+  tr '\0' '\n' <$todo | grep -qx Tuser@mail.example.org && tr '\0' '\n' <$todo | grep -qx Fsender@client.example && exit
+done
+exit 1`)
+}
+
+// property returns a property of a unit.
+func property(m *machine.Machine, unit, name string) string {
+	return strings.TrimSpace(m.Sh("systemctl show --value -p " + name + " " + unit))
+}
+
+// checkRunning waits until the four services run, as whom they should.
+func checkRunning(m *machine.Machine) {
+	for unit, want := range map[string]string{
+		"qmail-smtpd.service":     "qmaild tcpserver",
+		"qmail-smtpd-log.service": "qmaill multilog",
+		"qmail-queue.service":     "qmailq qmail-queued",
+		"qmail-queue-log.service": "qmaill multilog",
+	} {
+		m.Await(soon, "ps -o user=,comm= -p $(systemctl show --value -p MainPID "+unit+") | tr -s ' ' | grep -x '"+want+"'")
+	}
+}
+
+// TestDeb and TestRPM install, reinstall, upgrade, remove and install again,
+// with an administrator who edits in between.
+func TestDeb(t *testing.T) {
+	t.Parallel()
+	m := lifecycle(t, deb)
+
+	// What was edited, and mail, survive a purge; the rest goes.
+	m.Sh("dpkg -P qmail-smtpd svcompat 2>&1 | grep 'holds mail'")
+	left := m.Sh("cd /var/qmail; find . -type f ! -path './queue/lock/*' | sed 's,[0-9][0-9]*,N,g' | sort -u; ls -d /service /var/lib/qmail-smtpd 2>/dev/null || true")
+	if want := `./control/rcpthosts
+./queue/intd/N
+./queue/mess/N/N
+./queue/todo/N
+./service/smtpd/run
+./service/smtpd/tcp
+`; left != want {
+		t.Errorf("a purge left %q, want %q", left, want)
+	}
+	if out := m.Sh("getent passwd qmaild qmaill qmailq >/dev/null; find /etc/systemd/system -name '*qmail*'"); out != "" {
+		t.Errorf("a purge left %q", out)
+	}
+}
+
+func TestRPM(t *testing.T) {
+	t.Parallel()
+	lifecycle(t, rpm)
+}
+
+func lifecycle(t *testing.T, k kind) *machine.Machine {
+	m := boot(t, k.first, k.later)
+	out := do(m, k.install, k.first)
+	if strings.Contains(out, "held") {
+		t.Errorf("a port is said to be held on a fresh machine: %s", out)
+	}
+
+	m.Sh("systemctl is-enabled qmail-smtpd.socket qmail-queue.socket >&2; systemctl is-active qmail-smtpd.socket qmail-queue.socket >&2")
+	checkRunning(m)
+	send(m, "fresh")
+	m.Await(soon, "grep -q 'tcpserver: status: 0/40' /service/smtpd/log/main/current")
+	m.Await(soon, `
+svstat /service/smtpd | grep "up (pid $(systemctl show --value -p MainPID qmail-smtpd.service))" &&
+svstat /service/smtpd/log | grep "up (pid $(systemctl show --value -p MainPID qmail-smtpd-log.service))"`)
+	if got := m.Sh("cat /var/qmail/control/me /var/qmail/control/rcpthosts"); got != "mail.example.org\nmail.example.org\n" {
+		t.Errorf("control/me and control/rcpthosts are %q", got)
+	}
+	if out, code := m.Try("swaks --server 127.0.0.1 --from a@client.example --to b@elsewhere.example"); code == 0 || !strings.Contains(out, "** 553 ") {
+		t.Errorf("a stranger may relay: %s", out)
+	}
+	m.Sh(`
+cd /service/smtpd
+test -s tcp.cdb
+test -z "$(cat systemd/service.conf log/systemd/service.conf systemd/socket.conf | grep -v '^#')"
+test $(readlink /service/qmail-queue) = /var/qmail/service/queue
+test /var/qmail/bin/qmail-smtpd -ef /usr/libexec/qmail-smtpd/tcpserver`)
+	if out := m.Sh("systemd-analyze verify /usr/lib/systemd/system/qmail-* /usr/lib/systemd/system/svscan.service 2>&1"); out != "" {
+		t.Errorf("systemd-analyze verify: %s", out)
+	}
+	for _, unit := range []string{"qmail-smtpd", "qmail-smtpd-log", "qmail-queue", "qmail-queue-log"} {
+		out := m.Sh("systemd-analyze security --no-pager " + unit + ".service")
+		level := regexp.MustCompile(`level for \S+: ([0-9.]+)`).FindStringSubmatch(out)
+		if level == nil {
+			t.Fatalf("systemd-analyze security: %s", out)
+		}
+		if n, err := strconv.ParseFloat(level[1], 64); err != nil || n > 1.0 {
+			t.Errorf("%s is exposed at level %s", unit, level[1])
+		}
+	}
+
+	// Reinstall and upgrade, with files edited and clients knocking.
+	m.Sh(`
+cd /var/qmail/service/smtpd
+echo '# edited' >>run
+echo '10.:deny' >tcp
+tcprules tcp.cdb tcp.tmp <tcp
+echo example.net >>/var/qmail/control/rcpthosts
+rm /service/qmail-queue
+systemd-run -q --unit=knock bash -c 'while sleep 0.1; do
+  read -r line </dev/tcp/127.0.0.1/25
+  echo "$line" >>/tmp/greetings
+done'`)
+	edited := m.Sh("cd /var/qmail; sha256sum $(find control service -type f -not -path '*/log/main/*' -not -path '*/supervise/*')")
+	m.Await(soon, "grep -q 220 /tmp/greetings")
+	for _, step := range []struct {
+		name, command string
+		packages      packages
+	}{{"reinstall", k.reinstall, k.first}, {"upgrade", k.upgrade, k.later}} {
+		socket := property(m, "qmail-smtpd.socket", "ActiveEnterTimestampMonotonic")
+		pid := property(m, "qmail-smtpd.service", "MainPID")
+		do(m, step.command, step.packages)
+		if property(m, "qmail-smtpd.socket", "ActiveEnterTimestampMonotonic") != socket {
+			t.Errorf("%s restarted the socket", step.name)
+		}
+		if property(m, "qmail-smtpd.service", "MainPID") == pid {
+			t.Errorf("%s did not restart the service", step.name)
+		}
+		checkRunning(m)
+		if now := m.Sh("cd /var/qmail; sha256sum $(find control service -type f -not -path '*/log/main/*' -not -path '*/supervise/*')"); now != edited {
+			t.Errorf("%s changed files:\n%s, before:\n%s", step.name, now, edited)
+		}
+		send(m, step.name)
+	}
+	m.Sh("systemctl stop knock")
+	if out, code := m.Try("journalctl -u knock --no-pager | grep refused"); code == 0 {
+		t.Errorf("clients were refused: %s", out)
+	}
+	m.Sh("test ! -L /service/qmail-queue")
+
+	// What was stopped stays stopped.
+	m.Sh("systemctl stop qmail-smtpd.socket qmail-smtpd.service")
+	do(m, k.reinstall, k.later)
+	m.Sh("test $(systemctl is-active qmail-smtpd.socket) = inactive; systemctl is-active qmail-queue.socket >&2")
+
+	// Remove.
+	m.Sh("systemctl start qmail-smtpd.socket")
+	m.Await(soon, "systemctl is-active qmail-smtpd.service")
+	m.Sh(k.remove + " >&2")
+	if _, code := m.Try("exec 2>/dev/null 3<>/dev/tcp/127.0.0.1/25"); code == 0 {
+		t.Error("port 25 answers after the removal")
+	}
+	if out := m.Sh(`
+for name in svscan tcpserver qmail-queued multilog; do pgrep -lx $name || true; done
+ls -d /usr/libexec/qmail-smtpd /service/smtpd /var/qmail/bin/qmail-smtpd /var/qmail/qmail-queue.socket 2>/dev/null || true`); out != "" {
+		t.Errorf("after the removal there are %q", out)
+	}
+	m.Sh(`
+grep -rqx 'Subject: fresh' /var/qmail/queue/mess
+grep -qx example.net /var/qmail/control/rcpthosts
+grep -qx '# edited' /var/qmail/service/smtpd/run`)
+
+	// Install again.
+	do(m, k.install, k.later)
+	m.Sh("systemctl is-enabled qmail-smtpd.socket >&2")
+	checkRunning(m)
+	m.Sh("grep -qx '# edited' /var/qmail/service/smtpd/run; grep -qx example.net /var/qmail/control/rcpthosts")
+	send(m, "again")
+	return m
+}
