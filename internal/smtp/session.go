@@ -258,9 +258,12 @@ func (s *session) data() error {
 		return s.refuseMessage(refusal(verdict))
 	}
 	s.summary.Accepted++
+	// The client first: it would send the message again if it had to wait for
+	// a log that is full.
+	err = s.reply(queued(s.Now().Unix(), verdict.Number))
 	s.Log.Accepted(&s.transaction, verdict.Number)
 	s.transaction.Recipients = nil
-	return s.reply(queued(s.Now().Unix(), verdict.Number))
+	return err
 }
 
 func (s *session) refuseMessage(reply Reply) error {
