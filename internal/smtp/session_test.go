@@ -64,6 +64,9 @@ func (w *world) Begin() (Submission, error) {
 }
 
 func (w *world) Accepted(t *Transaction, number int) {
+	if !strings.HasSuffix(w.out.String(), fmt.Sprintf(" qp %d\r\n", number)) {
+		w.lines = append(w.lines, "logged before the client was told")
+	}
 	w.lines = append(w.lines, fmt.Sprintf("accepted %s %d %d %d", t.Sender, len(t.Recipients), t.Bytes, number))
 }
 
