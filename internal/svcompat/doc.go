@@ -4,6 +4,7 @@
 // envdir, softlimit, setlock, pgrphack), and the formats that they share.
 //
 // SuperviseDir and Status are the seam to whoever keeps the services running:
-// supervise by itself, or another owner that gets the state of a service from
-// elsewhere. The package knows nothing of networks, mail or logs.
+// supervise, or svscan where systemd runs them, which gets their state from
+// there and turns control letters into operations on units. The package knows
+// nothing of networks, mail or logs.
 package svcompat

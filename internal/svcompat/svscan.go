@@ -18,14 +18,23 @@ const (
 
 // Svscan starts a supervise for each directory, and each log, in a scan
 // directory, and looks there again every five seconds. It never ends by
-// itself.
+// itself. Where systemd started it, or with --systemd, it leaves directories
+// that have units to systemd, and makes them look as if supervise kept them.
 func Svscan(args []string) int {
+	withSystemd := startedAsUnit()
+	if len(args) > 1 && args[1] == "--systemd" {
+		withSystemd = true
+		args = args[1:]
+	}
 	if len(args) > 1 {
 		if err := unix.Chdir(args[1]); err != nil {
 			return command.Fatal("svscan", "unable to chdir to "+args[1], err)
 		}
 	}
-	s := &scanner{services: make(map[identity]*scanned)}
+	s := &scanner{services: make(map[identity]*scanned), env: os.Environ()}
+	if withSystemd {
+		scanUnits(s)
+	}
 	for {
 		s.reap()
 		s.look()
@@ -36,6 +45,8 @@ func Svscan(args []string) int {
 // A scanner is the state of a running svscan, in its scan directory.
 type scanner struct {
 	services map[identity]*scanned
+	env      []string // of the supervises
+	bridge   *bridge  // nil: without systemd
 }
 
 // An identity is what makes two names the same service.
@@ -48,6 +59,9 @@ type scanned struct {
 	log    bool // with a log service, by what was there at first sight
 	logPID int
 	pipe   [2]int // kept for the log service as long as the service is known
+
+	bridged *bridged // systemd keeps it
+	dir     string   // with systemd: absolute, where supervises outlive svscan
 }
 
 func (s *scanner) reap() {
@@ -84,15 +98,31 @@ func (s *scanner) look() {
 		return
 	}
 	for id, service := range s.services {
-		if service.seen || service.pid != 0 || service.logPID != 0 {
+		if service.seen {
 			continue
 		}
-		if service.log {
-			unix.Close(service.pipe[0])
-			unix.Close(service.pipe[1])
+		if service.bridged != nil {
+			service.bridged.gone = true
 		}
-		delete(s.services, id)
+		if service.running() {
+			continue
+		}
+		s.forget(id, service)
 	}
+}
+
+func (s *scanner) forget(id identity, service *scanned) {
+	if service.bridged != nil {
+		service.bridged.forget()
+	}
+	if service.log {
+		if s.bridge != nil {
+			s.bridge.forgetPipe(id)
+		}
+		unix.Close(service.pipe[0])
+		unix.Close(service.pipe[1])
+	}
+	delete(s.services, id)
 }
 
 func (s *scanner) visit(name string) {
@@ -106,40 +136,64 @@ func (s *scanner) visit(name string) {
 	}
 	id := identity{info.Dev, info.Ino}
 	service := s.services[id]
+	if service != nil && s.bridge != nil && service.bridged == nil && !service.running() {
+		// Units may have come since it was first seen.
+		if bridged, _ := s.bridge.meet(name); bridged != nil {
+			s.forget(id, service)
+			service = &scanned{bridged: bridged}
+			s.services[id] = service
+		}
+	}
 	if service == nil {
-		if service = s.meet(name); service == nil {
+		if service = s.meet(name, id); service == nil {
 			return
 		}
 		s.services[id] = service
 	}
 	service.seen = true
+	if service.bridged != nil {
+		service.bridged.visit()
+		return
+	}
 	stdout := 1
 	if service.log {
 		stdout = service.pipe[1]
 	}
-	if service.pid == 0 {
-		service.pid = startSupervise(name, name, "", 0, stdout)
+	if service.pid == 0 && !service.adopted("") {
+		service.pid = s.startSupervise(name, name, "", 0, stdout)
 	}
-	if service.log && service.logPID == 0 {
-		service.logPID = startSupervise(name+"/log", "log", name, service.pipe[0], 1)
+	if service.log && service.logPID == 0 && !service.adopted("/log") {
+		service.logPID = s.startSupervise(name+"/log", "log", name, service.pipe[0], 1)
 	}
 }
 
 // meet prepares a service that is seen for the first time; it returns nil
 // where that failed.
-func (s *scanner) meet(name string) *scanned {
+func (s *scanner) meet(name string, id identity) *scanned {
 	if len(s.services) >= maxServices {
 		warn("unable to start "+name+": running too many services", nil)
 		return nil
 	}
 	service := &scanned{}
+	if s.bridge != nil {
+		bridged, ok := s.bridge.meet(name)
+		if !ok {
+			return nil
+		}
+		service.bridged = bridged
+		if bridged != nil {
+			return service
+		}
+		service.dir, _ = realPath(name)
+	}
 	if len(name) > maxLogName {
 		return service
 	}
 	var info unix.Stat_t
-	switch err := unix.Stat(name+"/log", &info); err {
+	err := unix.Stat(name+"/log", &info)
+	switch err {
 	case nil:
-		if err := unix.Pipe2(service.pipe[:], unix.O_CLOEXEC); err != nil {
+		if service.pipe, err = s.makePipe(id); err != nil {
 			warn("unable to create pipe for "+name, err)
 			return nil
 		}
@@ -152,10 +206,34 @@ func (s *scanner) meet(name string) *scanned {
 	return service
 }
 
+func (s *scanner) makePipe(id identity) (pipe [2]int, err error) {
+	if s.bridge != nil {
+		return s.bridge.pipeFor(id)
+	}
+	err = unix.Pipe2(pipe[:], unix.O_CLOEXEC)
+	return pipe, err
+}
+
+// running tells whether the service is to be remembered though its entry is
+// gone.
+func (service *scanned) running() bool {
+	if service.bridged != nil {
+		return service.bridged.held()
+	}
+	return service.pid != 0 || service.logPID != 0 || service.adopted("") || service.adopted("/log")
+}
+
+// adopted tells whether a supervise that an earlier svscan started keeps the
+// service, or the log below it. Without systemd it is false, as svscan then
+// starts another one, which fails.
+func (service *scanned) adopted(below string) bool {
+	return service.dir != "" && isSupervised(service.dir+below)
+}
+
 // startSupervise starts supervise on dir from the directory in ("" for this
 // one) and returns its pid; 0 where that failed, to be tried again at the
 // next look. service names the service in messages.
-func startSupervise(service, dir, in string, stdin, stdout int) int {
+func (s *scanner) startSupervise(service, dir, in string, stdin, stdout int) int {
 	if in != "" {
 		if err := unix.Access(in, unix.X_OK); err != nil {
 			warn("unable to switch to "+in, err)
@@ -166,7 +244,7 @@ func startSupervise(service, dir, in string, stdin, stdout int) int {
 	path, err := command.Find("supervise")
 	if err == nil {
 		var pidfd int
-		pid, pidfd, err = startProcess(path, []string{"supervise", dir}, os.Environ(), in, stdin, stdout)
+		pid, pidfd, err = startProcess(path, []string{"supervise", dir}, s.env, in, stdin, stdout)
 		unix.Close(pidfd)
 	}
 	switch {

@@ -13,6 +13,7 @@ const (
 	Ready     = daemon.SdNotifyReady
 	Stopping  = daemon.SdNotifyStopping
 	Reloading = daemon.SdNotifyReloading
+	Alive     = daemon.SdNotifyWatchdog // what WatchdogSec= waits for
 )
 
 // ReloadingNow is Reloading with the time of the monotonic clock, which tells

@@ -116,7 +116,7 @@ func (tr *Traffic) Finish() {
 func (tr *Traffic) CheckQueue() {
 	tr.t.Helper()
 	list := tr.m.Sh(`cd /var/qmail/queue/todo
-for n in [0-9]*; do sed -n '/^Subject: id=/{s/^Subject: id=\(.*\);.*/\1/p;q}' ../mess/$((n % 23))/$n; done`)
+for n in [0-9]*; do echo ../mess/$((n % 23))/$n; done | xargs grep -h -m 1 '^Subject: id=' | sed 's/^Subject: id=\(.*\);.*/\1/'`)
 	queued := map[string]int{}
 	for _, id := range strings.Fields(list) {
 		queued[id]++

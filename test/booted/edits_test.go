@@ -1,0 +1,103 @@
+package booted
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestEdits edits env/ of the default service as README says, and looks for
+// the classic effect.
+func TestEdits(t *testing.T) {
+	m := start(t)
+	m.Sh(`echo 2526 >/service/smtpd/env/PORT; svc -t /service/smtpd`)
+	m.Await(soon, `swaks --server 127.0.0.1 --port 2526 --to you@example.org && ! swaks --server 127.0.0.1 --quit-after CONNECT`)
+	m.Await(soon, `journalctl -u svscan -o cat | grep -Fx 'svscan: status: smtpd: env/ has changed: systemd listens on 2526 now'`)
+	says(m, "/service/smtpd", up)
+
+	// by the look alone
+	m.Sh(`cd /service/smtpd/env; echo 127.0.0.1 >IP; echo 25 >PORT; echo 77 >BACKLOG`)
+	m.Await(soon, `swaks --server 127.0.0.1 --to you@example.org && ss -Hltn sport = :25 | grep ' 77 *127.0.0.1:25 '`)
+
+	// as it was: no drop-in is left
+	m.Sh(`cd /service/smtpd/env; echo 0 >IP; : >BACKLOG; svc -t /service/smtpd`)
+	m.Await(soon, `! ls /run/systemd/system/qmail-smtpd.socket.d/05-svcompat.conf && swaks --server 127.0.0.1 --quit-after BANNER && ss -Hltn sport = :25 | grep -F '*:25 '`)
+
+	// look-ups need the network; /etc/hosts serves them here
+	m.Sh(`echo '127.0.0.1 client.example.net' >/etc/hosts; cd /service/smtpd; echo h >env/REMOTENAME; svc -t .`)
+	m.Await(soon, `systemctl show -P PrivateNetwork qmail-smtpd | grep -x no && swaks --server 127.0.0.1 --to you@example.org`)
+	m.Await(soon, `grep 'tcpserver: ok .* client.example.net:127.0.0.1:' /service/smtpd/log/main/current`)
+	m.Sh(`: >/service/smtpd/env/REMOTENAME; svc -t /service/smtpd`)
+	m.Await(soon, `systemctl show -P PrivateNetwork qmail-smtpd | grep -x yes && swaks --server 127.0.0.1 --quit-after BANNER`)
+
+	// what tcpserver reads by itself
+	m.Sh(`echo 99 >/service/smtpd/env/CONCURRENCY; svc -t /service/smtpd`)
+	m.Await(soon, `grep 'tcpserver: status: 0/99' /service/smtpd/log/main/current`)
+
+	// the administrator's own drop-in wins, and nobody fights it
+	m.Sh(`mkdir -p /etc/systemd/system/qmail-smtpd.socket.d; cd /etc/systemd/system/qmail-smtpd.socket.d
+printf '[Socket]\nListenStream=\nListenStream=2528\n' >override.conf
+systemctl daemon-reload; systemctl stop qmail-smtpd; systemctl restart qmail-smtpd.socket; systemctl start qmail-smtpd`)
+	m.Await(soon, `swaks --server 127.0.0.1 --port 2528 --quit-after BANNER`)
+	old := pids(m, "/service/smtpd")
+	m.Sh(`sleep 6`)
+	if now := pids(m, "/service/smtpd"); now != old {
+		t.Errorf("a drop-in of the administrator makes the service restart")
+	}
+
+	said := m.Sh(`journalctl -u svscan -o cat | grep '^svscan:'`)
+	if n := strings.Count(said, "env/ has changed"); n != 3 {
+		t.Errorf("%d lines tell of changed addresses:\n%s", n, said)
+	}
+	if n := strings.Count(said, "network"); n != 2 {
+		t.Errorf("%d lines tell of the network:\n%s", n, said)
+	}
+}
+
+// TestTrouble meets what is wrong with one clear line, and goes on.
+func TestTrouble(t *testing.T) {
+	m := start(t)
+	said := func(line string) {
+		t.Helper()
+		m.Await(soon, `journalctl -u svscan -o cat | grep -F '`+line+`'`)
+	}
+
+	// nonsense in env/, and back
+	m.Sh(`echo abc >/service/smtpd/env/PORT`)
+	said("svscan: warning: smtpd: /var/qmail/service/smtpd/systemd/listen: not a port number: abc")
+	m.Sh(`echo 25 >/service/smtpd/env/PORT`)
+
+	// a unit that is masked
+	m.Sh(`svc -d /service/qmail-queue`)
+	says(m, "/service/qmail-queue", down)
+	m.Sh(`systemctl mask qmail-queue.service; svc -u /service/qmail-queue`)
+	said("Unit qmail-queue.service is masked.")
+	m.Sh(`systemctl unmask qmail-queue.service; svc -u /service/qmail-queue`)
+	says(m, "/service/qmail-queue", up)
+
+	// a run that does not start
+	m.Sh(`cd /service/qmail-queue; cp -p run run.good; echo '#!/nonexistent' >run; svc -t .`)
+	says(m, "/service/qmail-queue", `: down`)
+	m.Sh(`cd /service/qmail-queue; mv run.good run`)
+	says(m, "/service/qmail-queue", up)
+
+	// a copy that says it is the other's
+	m.Sh(`cp -a /var/qmail/service/smtpd /var/qmail/service/copy; touch /var/qmail/service/copy/down; ln -s /var/qmail/service/copy /service`)
+	said("svscan: warning: unable to use qmail-smtpd.service for /var/qmail/service/copy: it is of /var/qmail/service/smtpd; see systemd/unit in both")
+
+	// /run/svcompat gone, with all FIFOs
+	m.Sh(`systemctl stop svscan qmail-smtpd.socket qmail-smtpd qmail-smtpd-log.socket qmail-smtpd-log; rm -r /run/svcompat; systemctl start svscan`)
+	m.Await(soon, `svok /service/smtpd && svok /service/smtpd/log && svc -u /service/smtpd`)
+	m.Await(soon, `swaks --server 127.0.0.1 --to you@example.org`)
+	says(m, "/service/smtpd/log", up)
+
+	m.Sh(`sleep 6`)
+	counts := map[string]int{}
+	for _, line := range strings.Split(m.Sh(`journalctl -u svscan -o cat | grep '^svscan: warning:'`), "\n") {
+		counts[line]++
+	}
+	for line, n := range counts {
+		if n > 2 {
+			t.Errorf("said %d times: %s", n, line)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+// Package booted tests the service on a machine whose process 1 is systemd,
+// as administrators use it there.
+package booted
+
+import (
+	"testing"
+	"time"
+
+	"qmail-smtpd/test/machine"
+	"qmail-smtpd/test/programs"
+)
+
+// soon is for what takes five seconds at most on a machine at rest.
+const soon = 60 * time.Second
+
+// installSVCompat boots a machine and puts our programs and svscan.service
+// where packages put them. Nothing is started. Machines do not disturb each
+// other, so their tests run beside each other.
+func installSVCompat(t *testing.T) *machine.Machine {
+	t.Helper()
+	t.Parallel()
+	m := machine.Boot(t)
+	m.CopyDir(programs.Ours(t), "/usr/libexec/qmail-smtpd")
+	m.CopyDir(programs.Root(t)+"/units/system", "/tmp/units")
+	m.Sh(`
+cd /usr/libexec/qmail-smtpd
+for command in *; do ln -sf ../libexec/qmail-smtpd/$command /usr/bin/$command; done
+cat >>/etc/group <<EOT
+nofiles:x:7801:
+qmail:x:7802:
+EOT
+cat >>/etc/passwd <<EOT
+alias:x:7810:7801::/var/qmail/alias:/bin/true
+qmaild:x:7811:7801::/var/qmail:/bin/true
+qmaill:x:7812:7801::/var/qmail:/bin/true
+qmailp:x:7813:7801::/var/qmail:/bin/true
+qmailq:x:7814:7802::/var/qmail:/bin/true
+qmailr:x:7815:7802::/var/qmail:/bin/true
+qmails:x:7816:7802::/var/qmail:/bin/true
+EOT
+rm -rf /var/qmail /service
+mkdir -p /service /var/qmail/bin /var/qmail/control /var/qmail/service
+cp /tmp/units/svscan.service /usr/lib/systemd/system/
+systemctl daemon-reload
+`)
+	return m
+}
+
+// install is installSVCompat and all the rest: the default directories with
+// their units, and svscan started. The units are not.
+func install(t *testing.T) *machine.Machine {
+	t.Helper()
+	m := installSVCompat(t)
+	m.Sh(`
+ln -s /usr/bin/qmail-smtpd /usr/bin/qmail-queue /var/qmail/bin/
+echo mail.example.org >/var/qmail/control/me
+echo example.org >/var/qmail/control/rcpthosts
+qmail-queue-conf qmailq qmaill /var/qmail/service/queue
+qmail-smtpd-conf qmaild qmaill /var/qmail/service/smtpd
+make -s -C /var/qmail/service/smtpd
+ln -s /var/qmail/service/smtpd /service/smtpd
+ln -s /var/qmail/service/queue /service/qmail-queue
+cp /tmp/units/* /usr/lib/systemd/system/
+systemctl daemon-reload
+systemctl start svscan
+`)
+	return m
+}
+
+// start is install with the service started, as administrators start it.
+func start(t *testing.T) *machine.Machine {
+	t.Helper()
+	m := install(t)
+	m.Sh(`systemctl start qmail-queue.socket qmail-smtpd.socket`)
+	m.Await(soon, `swaks --server 127.0.0.1 --to you@example.org --body first`)
+	return m
+}
