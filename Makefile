@@ -10,6 +10,7 @@ help:
 	@echo 'make run     a trial SMTP service on 127.0.0.1:2525, no root needed'
 	@echo 'make test    everything, as root on Debian; installs what it needs'
 	@echo 'make deb     Debian packages in dist/; make rpm: RPM packages'
+	@echo 'make shell   an interactive machine with the packages installed, as root'
 	@echo 'make bench   ours against the C originals, as ratios'
 	@echo 'make fuzz    each parser for FUZZTIME (60s)'
 	@echo 'make lint    gofmt, go vet, staticcheck'
@@ -80,3 +81,8 @@ clean:
 .PHONY: deb rpm
 deb rpm:
 	@packaging/build $@
+
+# A throw-away machine with systemd of its own and the packages installed.
+.PHONY: shell
+shell: deb
+	@$(GO) run ./test/machine/shell dist/*.deb

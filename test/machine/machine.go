@@ -15,29 +15,38 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 )
+
+// T is what a machine needs of the test that it is for.
+type T interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	TempDir() string
+	Cleanup(func())
+}
 
 //go:embed init.sh
 var initScript string
 
 // A Machine is running from Start until the test ends.
 type Machine struct {
-	t     testing.TB
+	t     T
 	enter []string // arguments with which nsenter enters it
 }
 
 // Start starts a machine without a service manager. All that runs in it ends
 // with the test.
-func Start(t testing.TB) *Machine {
+func Start(t T) *Machine {
 	t.Helper()
 	return start(t, "plain", nil)
 }
 
 // Boot starts a machine whose process 1 is systemd, and returns when it is
 // up. All that runs in it ends with the test.
-func Boot(t testing.TB) *Machine {
+func Boot(t T) *Machine {
 	t.Helper()
 	group := cgroup(t)
 	m := start(t, "systemd", group)
@@ -47,7 +56,7 @@ func Boot(t testing.TB) *Machine {
 
 // cgroup makes a cgroup in the unified hierarchy, wherever that is mounted;
 // systemd in the machine takes it for the root.
-func cgroup(t testing.TB) *os.File {
+func cgroup(t T) *os.File {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/mounts")
 	if err != nil {
@@ -75,7 +84,7 @@ func cgroup(t testing.TB) *os.File {
 
 // removeCgroup removes a cgroup and those in it, once the processes in them
 // have ended.
-func removeCgroup(t testing.TB, dir string) {
+func removeCgroup(t T, dir string) {
 	var dirs []string
 	filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {
@@ -99,7 +108,7 @@ func removeCgroup(t testing.TB, dir string) {
 	}
 }
 
-func start(t testing.TB, kind string, group *os.File) *Machine {
+func start(t T, kind string, group *os.File) *Machine {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Fatal("a machine of its own needs root")
