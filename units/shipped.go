@@ -21,7 +21,7 @@ func Shipped() map[string]string {
 		},
 	} {
 		for name, text := range merged(Render(s)) {
-			files[name] = text
+			files[name] = strings.Replace(text, "Documentation=", "Documentation=man:qmail-smtpd.socket(8) ", 1)
 		}
 	}
 	return files
@@ -66,7 +66,7 @@ func without(text, key string) string {
 // mounted late.
 const svscanUnit = `[Unit]
 Description=Service directories in /service
-Documentation=man:svscan(8)
+Documentation=man:svscan(8) man:qmail-smtpd.socket(8)
 RequiresMountsFor=/service /var/qmail/service
 StartLimitIntervalSec=0
 
