@@ -85,12 +85,12 @@ func (c *connection) message(to io.Writer, length uint32) (err error) {
 		if _, err := io.CopyBuffer(to, &c.chunk, buffer[:]); err != nil {
 			return err
 		}
-		if length, err = c.chunk.next(); err != nil {
+		if length, err = c.next(); err != nil {
 			return err
 		}
 	}
 	if length == 0 {
-		if length, err = c.chunk.next(); err != nil {
+		if length, err = c.next(); err != nil {
 			return err
 		}
 	}
@@ -98,6 +98,13 @@ func (c *connection) message(to io.Writer, length uint32) (err error) {
 		return errAbandoned
 	}
 	return nil
+}
+
+// next reads the header of the next chunk of a submission.
+func (c *connection) next() (length uint32, err error) {
+	length, err = c.chunk.next()
+	c.service.progress(c.conn)
+	return length, err
 }
 
 // warn logs what became of a submission.

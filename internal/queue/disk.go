@@ -93,10 +93,11 @@ type diskSubmission struct {
 	number int
 	uid    uint32
 
-	inode       uint64 // names the message
-	mode        fs.FileMode
+	began       time.Time // by the wall clock, as the age of files is
+	inode       uint64    // names the message
+	info        fs.FileInfo
 	messagePath string
-	message     *os.File // nil once it is closed
+	message     *os.File // while it is open, no other message has its inode
 	out         *bufio.Writer
 
 	code int   // why the submission failed, or 0
@@ -108,8 +109,8 @@ const fileMode = 0o644
 
 // open makes the message's file.
 func (s *diskSubmission) open() {
-	now := time.Now()
-	prefix := fmt.Sprintf("%s/queue/pid/%d.%d.", s.disk.home, s.number, now.Unix())
+	s.began = time.Now().Round(0)
+	prefix := fmt.Sprintf("%s/queue/pid/%d.%d.", s.disk.home, s.number, s.began.Unix())
 	var path string
 	var err error
 	for sequence := 1; sequence <= 9; sequence++ {
@@ -123,13 +124,12 @@ func (s *diskSubmission) open() {
 		s.fail(s.disk.creationCode(), err)
 		return
 	}
-	info, err := s.message.Stat()
+	s.info, err = s.message.Stat()
 	if err != nil {
 		s.fail(63, err)
 		return
 	}
-	s.mode = info.Mode()
-	s.inode = info.Sys().(*syscall.Stat_t).Ino
+	s.inode = s.info.Sys().(*syscall.Stat_t).Ino
 	if err := s.setMode(s.message); err != nil {
 		s.fail(63, err)
 		return
@@ -144,7 +144,7 @@ func (s *diskSubmission) open() {
 		return
 	}
 	s.out.Reset(s.message)
-	s.out.WriteString(receivedLine(s.number, s.disk.invokers.who(s.uid), now))
+	s.out.WriteString(receivedLine(s.number, s.disk.invokers.who(s.uid), s.began))
 }
 
 // creationCode says why no file could be made in pid/.
@@ -161,7 +161,7 @@ func (d *Disk) creationCode() int {
 // setMode gives file its mode where the umask took some of it. All files of
 // a submission are made with the same.
 func (s *diskSubmission) setMode(file *os.File) error {
-	if s.mode == fileMode {
+	if s.info.Mode() == fileMode {
 		return nil
 	}
 	return file.Chmod(fileMode)
@@ -189,18 +189,36 @@ func (s *diskSubmission) failClean(code int, err error) {
 	if s.code != 0 {
 		return
 	}
-	os.Truncate(s.messagePath, 0)
-	os.Remove(s.messagePath)
+	s.message.Truncate(0)
+	if s.inPlace() == nil {
+		os.Remove(s.messagePath)
+	}
 	s.fail(code, err)
 }
+
+// inPlace tells whether the message still stands where todo/ would say.
+func (s *diskSubmission) inPlace() error {
+	info, err := os.Lstat(s.messagePath)
+	if err == nil && !os.SameFile(info, s.info) {
+		err = &fs.PathError{Op: "find", Path: s.messagePath, Err: errReplaced}
+	}
+	return err
+}
+
+// expired tells whether the submission has taken so long that qmail-send may
+// clear its files away.
+func (s *diskSubmission) expired() bool { return time.Since(s.began) >= lifetime }
 
 func (s *diskSubmission) Number() int { return s.number }
 
 func (s *diskSubmission) Write(p []byte) (int, error) {
-	if s.code == 0 {
-		if _, err := s.out.Write(p); err != nil {
-			s.failClean(53, err)
-		}
+	if s.code != 0 {
+		return len(p), nil
+	}
+	if s.expired() {
+		s.failClean(52, errExpired)
+	} else if _, err := s.out.Write(p); err != nil {
+		s.failClean(53, err)
 	}
 	return len(p), nil
 }
@@ -210,7 +228,11 @@ func (s *diskSubmission) Abandon() {
 	s.release()
 }
 
-var errAbandoned = errors.New("abandoned")
+var (
+	errAbandoned = errors.New("abandoned")
+	errExpired   = errors.New("it took too long")
+	errReplaced  = errors.New("there is another file")
+)
 
 func (s *diskSubmission) Commit(e Envelope) Result {
 	return s.commitEnvelope(appendEnvelope(nil, e))
@@ -244,7 +266,6 @@ func (s *diskSubmission) finishMessage() {
 	if err != nil {
 		s.failClean(53, err)
 	}
-	s.close()
 }
 
 // finish writes the envelope and puts the message into todo/.
@@ -294,6 +315,14 @@ func (s *diskSubmission) finish(r *bufio.Reader) {
 		err = errors.Join(message.wait(), envelope.wait())
 	}
 	if err != nil {
+		failClean(53, err)
+		return
+	}
+	if s.expired() {
+		failClean(52, errExpired)
+		return
+	}
+	if err := s.inPlace(); err != nil {
 		failClean(53, err)
 		return
 	}

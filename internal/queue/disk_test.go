@@ -91,6 +91,66 @@ func TestAbandon(t *testing.T) {
 	}
 }
 
+// A message whose file is gone or another at the end is not queued.
+func TestMessageIsCleared(t *testing.T) {
+	for _, test := range []struct {
+		name, left string
+		clear      func(path string) error
+	}{
+		{"gone", "", os.Remove},
+		{"another", "mess", func(path string) error {
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+			return os.WriteFile(path, []byte("another"), 0o644)
+		}},
+	} {
+		home := newHome(t, os.Getuid())
+		s := NewDisk(home).begin(0)
+		s.Write([]byte(aMessage))
+		s.finishMessage()
+		if err := test.clear(s.messagePath); err != nil {
+			t.Fatal(err)
+		}
+		if result := s.Commit(Envelope{"a", []string{"b"}}); result.Code != 53 {
+			t.Errorf("%s: code %d", test.name, result.Code)
+		}
+		if got := files(t, home); got != test.left {
+			t.Errorf("%s: files %q", test.name, got)
+		}
+		if test.left != "" && read(t, s.messagePath) != "another" {
+			t.Errorf("%s: the other file was changed", test.name)
+		}
+	}
+}
+
+// A submission has the time that the clearing leaves to it, and no more.
+func TestLifetime(t *testing.T) {
+	home := newHome(t, os.Getuid())
+	d := NewDisk(home)
+	begun := func(ago time.Duration) *diskSubmission {
+		s := d.begin(0)
+		s.began = s.began.Add(-ago)
+		return s
+	}
+	s := begun(lifetime)
+	s.Write([]byte(aMessage))
+	if got := files(t, home); got != "" {
+		t.Errorf("files %q after the write", got)
+	}
+	if result := s.Commit(Envelope{"a", nil}); result.Code != 52 {
+		t.Errorf("written too late: code %d", result.Code)
+	}
+	if result := begun(lifetime).Commit(Envelope{"a", nil}); result.Code != 52 || files(t, home) != "" {
+		t.Errorf("committed too late: code %d, files %q", result.Code, files(t, home))
+	}
+	s = begun(lifetime - time.Hour)
+	s.Write([]byte(aMessage))
+	if result := s.Commit(Envelope{"a", nil}); result.Code != 0 {
+		t.Errorf("in time: code %d", result.Code)
+	}
+}
+
 func TestNumbersAreUnique(t *testing.T) {
 	home := newHome(t, os.Getuid())
 	d := NewDisk(home)

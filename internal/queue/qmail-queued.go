@@ -30,6 +30,8 @@ func ServiceMain(args []string) int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, unix.SIGTERM)
 	signal.Ignore(unix.SIGHUP)
+	// Otherwise a log reader that went away would end the service.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	unix.Umask(0o033)
 
 	listeners, remove, err := openSockets(home)

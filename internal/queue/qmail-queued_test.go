@@ -199,6 +199,23 @@ func TestFailureIsLogged(t *testing.T) {
 	}
 }
 
+// A log reader that goes away does not end the service.
+func TestLogReaderGone(t *testing.T) {
+	home := newHome(t, os.Getuid())
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, home, func(cmd *exec.Cmd) { cmd.Stderr = w })
+	r.Close()
+	w.Close()
+	if code, _ := runQueue(t, home, aMessage, "X"); code != 91 { // and is logged
+		t.Errorf("code %d", code)
+	}
+	submit(t, NewClient(home), aMessage)
+	terminate(t, p)
+}
+
 // Without descriptors the service neither dies nor spins, and goes on when
 // there are some again.
 func TestNoDescriptors(t *testing.T) {

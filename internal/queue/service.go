@@ -3,7 +3,9 @@ package queue
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,15 +15,29 @@ import (
 
 const (
 	// maxConnections is how many connections the service serves at a time;
-	// others wait to be accepted.
+	// others wait.
 	maxConnections = 1000
 
+	// shares is by what the connections are divided for the share that one
+	// user may have.
+	shares = 4
+
 	// descriptors is how many a connection takes: itself, the message, the
-	// envelope or a directory.
-	descriptors = 3
+	// envelope, a directory.
+	descriptors = 4
 
 	// idleTime is how long a connection may stay without a submission.
 	idleTime = 5 * time.Minute
+
+	// restTime is how long a connection may stay so although others wait.
+	restTime = time.Second
+
+	// stallTime is how long a submission may bring nothing new although
+	// others wait. It exceeds what an SMTP server waits for its client.
+	stallTime = 20 * time.Minute
+
+	// refusalTime is the time between two lines about refused connections.
+	refusalTime = time.Minute
 
 	// drainTime is how long a stopping service waits for what is coming in.
 	drainTime = 10 * time.Second
@@ -34,10 +50,18 @@ type service struct {
 	slots   chan struct{}
 	serving sync.WaitGroup
 	cleared atomic.Int64 // Unix time of the last search for leftovers
+	refused atomic.Int64 // Unix time of the last line about a refusal
 
 	mu       sync.Mutex
 	stopping bool
-	conns    map[net.Conn]bool // whether a submission is coming in
+	conns    map[net.Conn]state
+	held     map[uint32]int // connections by user
+}
+
+// A state is what a connection is about.
+type state struct {
+	busy   bool      // a submission is coming in
+	spared time.Time // until then it is not closed for the sake of others
 }
 
 func newService(disk *Disk, warn func(what string, err error)) *service {
@@ -46,7 +70,7 @@ func newService(disk *Disk, warn func(what string, err error)) *service {
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur < descriptors*maxConnections {
 		connections = max(1, (int(limit.Cur)-16)/descriptors)
 	}
-	s := &service{disk: disk, warn: warn, slots: make(chan struct{}, connections), conns: make(map[net.Conn]bool)}
+	s := &service{disk: disk, warn: warn, slots: make(chan struct{}, connections), conns: make(map[net.Conn]state), held: make(map[uint32]int)}
 	s.clearSometimes(time.Now())
 	return s
 }
@@ -63,14 +87,12 @@ func (s *service) clearSometimes(now time.Time) {
 func (s *service) accept(listener net.Listener) {
 	var pause time.Duration
 	for {
-		s.slots <- struct{}{}
 		conn, err := listener.Accept()
 		if err == nil {
 			pause = 0
-			go s.serve(conn)
+			s.take(conn)
 			continue
 		}
-		<-s.slots
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
@@ -86,6 +108,98 @@ func (s *service) accept(listener net.Listener) {
 	}
 }
 
+// take serves conn as soon as there is a slot for it. It refuses what goes
+// beyond a user's share at once, so that the submitter need not wait.
+func (s *service) take(conn net.Conn) {
+	uid, err := peer(conn)
+	if err != nil {
+		conn.Close()
+		s.warn("unable to learn who submits", err)
+		return
+	}
+	if !s.admit(uid) {
+		conn.Close()
+		s.tellRefusal(uid)
+		return
+	}
+	s.reserve()
+	go s.serve(conn, uid)
+}
+
+// admit counts a connection of the user uid; leave ends it. It returns false
+// where the user has all that are due to one.
+func (s *service) admit(uid uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held[uid] >= s.share() && !s.trusted(uid) {
+		return false
+	}
+	s.held[uid]++
+	return true
+}
+
+func (s *service) leave(uid uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held[uid]--; s.held[uid] == 0 {
+		delete(s.held, uid)
+	}
+}
+
+// share is how many connections a user may have who is not trusted.
+func (s *service) share() int { return max(1, cap(s.slots)/shares) }
+
+// trusted tells whether the user uid may have all connections: root and the
+// queue's owner, whom nothing here could hinder, and the user of the SMTP
+// servers, who has as many as their limits allow.
+func (s *service) trusted(uid uint32) bool {
+	return uid == 0 || uid == uint32(os.Getuid()) || s.disk.invokers.who(uid) == roles["qmaild"]
+}
+
+// tellRefusal logs that a connection of the user uid was refused, unless it
+// logged one a moment ago.
+func (s *service) tellRefusal(uid uint32) {
+	last, now := s.refused.Load(), time.Now().Unix()
+	if now-last >= int64(refusalTime.Seconds()) && s.refused.CompareAndSwap(last, now) {
+		s.warn(fmt.Sprintf("uid %d has %d connections, no more are taken", uid, s.share()), nil)
+	}
+}
+
+// reserve takes a slot. Where none is free it closes, one after the other,
+// connections that bring nothing.
+func (s *service) reserve() {
+	for {
+		select {
+		case s.slots <- struct{}{}:
+			return
+		default:
+		}
+		s.closeLaziest(time.Now())
+		select {
+		case s.slots <- struct{}{}:
+			return
+		case <-time.After(restTime):
+		}
+	}
+}
+
+// closeLaziest closes the connection that has not been spared for the longest
+// time, if there is one.
+func (s *service) closeLaziest(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var laziest net.Conn
+	first := now
+	for conn, state := range s.conns {
+		if state.spared.Before(first) {
+			laziest, first = conn, state.spared
+		}
+	}
+	if laziest != nil {
+		laziest.SetReadDeadline(now)
+	}
+}
+
 // stop makes the service accept no more, and waits for the submissions that
 // are coming in.
 func (s *service) stop(listeners []net.Listener) {
@@ -94,8 +208,8 @@ func (s *service) stop(listeners []net.Listener) {
 	}
 	s.mu.Lock()
 	s.stopping = true
-	for conn, busy := range s.conns {
-		if !busy {
+	for conn, state := range s.conns {
+		if !state.busy {
 			conn.SetReadDeadline(time.Now())
 		}
 	}
@@ -133,8 +247,9 @@ func (s *service) idle(conn net.Conn) bool {
 	if _, known := s.conns[conn]; !known {
 		s.serving.Add(1)
 	}
-	s.conns[conn] = false
-	conn.SetReadDeadline(time.Now().Add(idleTime))
+	now := time.Now()
+	s.conns[conn] = state{spared: now.Add(restTime)}
+	conn.SetReadDeadline(now.Add(idleTime))
 	return true
 }
 
@@ -142,8 +257,16 @@ func (s *service) idle(conn net.Conn) bool {
 func (s *service) busy(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.conns[conn] = true
-	conn.SetReadDeadline(time.Now().Add(lifetime))
+	now := time.Now()
+	s.conns[conn] = state{busy: true, spared: now.Add(stallTime)}
+	conn.SetReadDeadline(now.Add(lifetime))
+}
+
+// progress notes that the submission on conn goes on.
+func (s *service) progress(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[conn] = state{busy: true, spared: time.Now().Add(stallTime)}
 }
 
 // forget notes that conn is at its end.
@@ -156,18 +279,14 @@ func (s *service) forget(conn net.Conn) {
 	delete(s.conns, conn)
 }
 
-// serve serves one connection and closes it.
-func (s *service) serve(conn net.Conn) {
+// serve serves one connection, of the user uid, and closes it.
+func (s *service) serve(conn net.Conn, uid uint32) {
 	defer func() {
 		conn.Close()
 		s.forget(conn)
+		s.leave(uid)
 		<-s.slots
 	}()
-	uid, err := peer(conn)
-	if err != nil {
-		s.warn("unable to learn who submits", err)
-		return
-	}
 	c := &connection{
 		service:  s,
 		conn:     conn,

@@ -13,6 +13,12 @@ import (
 // serveHome serves the queue of home in this process and returns its socket.
 func serveHome(t testing.TB, home string) *net.UnixAddr {
 	t.Helper()
+	return serveBy(t, newService(NewDisk(home), func(string, error) {}), home)
+}
+
+// serveBy is serveHome by the service s.
+func serveBy(t testing.TB, s *service, home string) *net.UnixAddr {
+	t.Helper()
 	file, err := listen(home + "/" + socketName)
 	if err != nil {
 		t.Fatal(err)
@@ -22,7 +28,6 @@ func serveHome(t testing.TB, home string) *net.UnixAddr {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newService(NewDisk(home), func(string, error) {})
 	go s.accept(listener)
 	t.Cleanup(func() { s.stop([]net.Listener{listener}) })
 	return &net.UnixAddr{Name: home + "/" + socketName, Net: "unix"}
