@@ -74,6 +74,14 @@ func (f *File) view(look func(Reader) error) (known identity, err error) {
 	return f.known, look(NewReader(f.mapped))
 }
 
+// Forget makes the next View open the file anew even where it seems
+// unchanged. It disturbs no View that is under way.
+func (f *File) Forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known = identity{}
+}
+
 func faultIn(mapped []byte, failure any) bool {
 	fault, ok := failure.(interface{ Addr() uintptr })
 	return ok && fault.Addr()-uintptr(unsafe.Pointer(unsafe.SliceData(mapped))) < uintptr(len(mapped))

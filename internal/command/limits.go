@@ -58,6 +58,18 @@ func WithoutLimits(env []string) []string {
 	return Unsetenv(env, limitsVariable)
 }
 
+// LimitsFor tells how to start the program at path with the environment env:
+// which limits to set on it, and its environment. One of ours gets none but
+// env as it is, to hand them on; any other gets those that env hands on, and
+// env without them.
+func LimitsFor(path string, env []string) (limits []Limit, own []string) {
+	limits = HandedLimits(env)
+	if limits == nil || Ours(path) {
+		return nil, env
+	}
+	return limits, WithoutLimits(env)
+}
+
 // SetLimits sets limits on the process pid, clamped to its hard limits; what
 // cannot be set is passed over, as in softlimit.
 func SetLimits(pid int, limits []Limit) {

@@ -49,13 +49,11 @@ func (p *Program) Begin() (Submission, error) {
 	envelopeR, envelopeW := pipes[2], pipes[3]
 	textR, textW := pipes[4], pipes[5]
 
-	env, limits := p.Env, command.HandedLimits(p.Env)
-	if limits != nil && command.Ours(p.file()) {
-		limits = nil
+	env := p.Env
+	if env == nil {
+		env = os.Environ()
 	}
-	if limits != nil {
-		env = command.WithoutLimits(env)
-	}
+	limits, env := command.LimitsFor(p.file(), env)
 	process, err := os.StartProcess(p.Path, []string{p.Path}, &os.ProcAttr{
 		Dir:   p.Home,
 		Env:   env,

@@ -20,6 +20,10 @@ func NewFile(path string) *File {
 	return &File{cdb: cdb.NewFile(path)}
 }
 
+// Forget makes the next Lookup open the file anew even where it seems
+// unchanged.
+func (f *File) Forget() { f.cdb.Forget() }
+
 // Lookup finds the rule for p. It calls each, if that is not nil, for every
 // variable that the rule sets, in the order of the rule; name and value are
 // valid only during that call. Where no rule matches, p is allowed.

@@ -115,8 +115,7 @@ const identPort = 113
 
 // judge asks the rules about a connection and sets their variables in env.
 func (s *server) judge(c *connection, env *ucspi.Env) error {
-	file := s.rulesFile.Load()
-	if file == nil {
+	if s.rulesFile == nil {
 		return nil
 	}
 	peer := rules.Peer{
@@ -124,7 +123,7 @@ func (s *server) judge(c *connection, env *ucspi.Env) error {
 		Host: c.remoteHost.text, HostKnown: c.remoteHost.known,
 		Info: c.info.text, InfoKnown: c.info.known,
 	}
-	deny, err := file.Lookup(peer, func(name, value []byte) {
+	deny, err := s.rulesFile.Lookup(peer, func(name, value []byte) {
 		env.Set(string(name), string(value))
 	})
 	switch {

@@ -113,6 +113,9 @@ func (e echo) Serve(ctx context.Context, c *ucspi.Conn) int {
 		case "env":
 			value, ok := c.Env.Lookup(rest)
 			fmt.Fprintln(c, value, ok)
+		case "log":
+			fmt.Fprintln(os.Stderr, rest)
+			fmt.Fprintln(c, "logged")
 		case "id":
 			fmt.Fprintln(c, c.ID)
 		case "addresses":

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +21,7 @@ type server struct {
 	listeners []*listener
 	environ   []string // what each connection's environment begins as
 	names     *names
-	rulesFile atomic.Pointer[rules.File] // nil: everybody is allowed
+	rulesFile *rules.File // nil: everybody is allowed
 
 	handler  ucspi.Handler   // nil: programs are run
 	sessions context.Context // done when sessions are to end
@@ -40,24 +39,26 @@ type server struct {
 	changed  chan struct{} // has an element when active changed; nil: nobody asks
 }
 
-// loadRules forgets the rules that are cached and reads them anew. Whether
-// they can be read matters only to clients.
+// loadRules reads the rules anew, whether they seem to have changed or not.
+// Whether they can be read matters only to clients.
 func (s *server) loadRules() {
-	if s.rulesGiven {
-		file := rules.NewFile(s.rules)
-		file.Lookup(rules.Peer{}, nil)
-		s.rulesFile.Store(file)
+	if s.rulesFile != nil {
+		s.rulesFile.Forget()
+		s.rulesFile.Lookup(rules.Peer{}, nil)
 	}
 }
 
-// start begins accepting.
+// start begins accepting. It does not wait for the log: s.mu, without which
+// no connection is accepted, is held until the first line is written.
 func (s *server) start() {
 	if s.handler == nil {
 		go s.children.reap()
 	}
 	s.mu.Lock()
-	s.logStatus(nil)
-	s.mu.Unlock()
+	go func() {
+		defer s.mu.Unlock()
+		s.logStatus(nil)
+	}()
 	for _, l := range s.listeners {
 		s.acceptors.Add(1)
 		go s.accept(l)

@@ -182,9 +182,8 @@ func TestAcceptRecovers(t *testing.T) {
 	}
 }
 
-// startWithPipe runs a tcpserver with the builtin echo, whose standard error is
-// the small pipe that is returned.
-func startWithPipe(t *testing.T, variables ...string) (p *process, reader, writer *os.File) {
+// smallPipe returns a pipe with room for pipeSize bytes.
+func smallPipe(t *testing.T) (reader, writer *os.File) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -194,15 +193,24 @@ func startWithPipe(t *testing.T, variables ...string) (p *process, reader, write
 		reader.Close()
 		writer.Close()
 	})
-	if _, err := unix.FcntlInt(writer.Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
+	if _, err := unix.FcntlInt(writer.Fd(), unix.F_SETPIPE_SZ, pipeSize); err != nil {
 		t.Fatal(err)
 	}
+	return reader, writer
+}
+
+const pipeSize = 4096
+
+// startOnPipe runs a tcpserver with the builtin echo, whose standard error is
+// writer.
+func startOnPipe(t *testing.T, writer *os.File, variables ...string) *process {
+	t.Helper()
 	cmd := echoCommand(t)
 	cmd.Env = environ(variables...)
 	cmd.Stderr = writer
-	p = &process{t: t, cmd: cmd}
+	p := &process{t: t, cmd: cmd}
 	p.awaitPort(p.launch())
-	return p, reader, writer
+	return p
 }
 
 // awaitFull waits until the pipe with the given reader has no room for the
@@ -214,7 +222,7 @@ func awaitFull(t *testing.T, reader *os.File) {
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("%d bytes in the pipe, %v", n, err)
 		}
-		if n > 4096-200 {
+		if n > pipeSize-200 {
 			return
 		}
 	}
@@ -223,7 +231,8 @@ func awaitFull(t *testing.T, reader *os.File) {
 // TestLogSurvivesNonBlocking shows that lines wait for a reader also where
 // standard error is non-blocking and full.
 func TestLogSurvivesNonBlocking(t *testing.T) {
-	p, reader, writer := startWithPipe(t)
+	reader, writer := smallPipe(t)
+	p := startOnPipe(t, writer)
 	// Only now, since os/exec sets it blocking.
 	if err := unix.SetNonblock(int(writer.Fd()), true); err != nil {
 		t.Fatal(err)
@@ -251,7 +260,8 @@ func TestLogSurvivesNonBlocking(t *testing.T) {
 // stuck.
 func TestTermWhileNobodyReads(t *testing.T) {
 	t.Parallel()
-	p, reader, _ := startWithPipe(t, "DRAIN=1")
+	reader, writer := smallPipe(t)
+	p := startOnPipe(t, writer, "DRAIN=1")
 	for range 100 {
 		p.connect("127.0.0.1", "").say("exit")
 	}
@@ -260,4 +270,68 @@ func TestTermWhileNobodyReads(t *testing.T) {
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// TestStartWhileNobodyReads shows that the server is ready, and stops when it
+// is told to, although its log is stuck from the start, and that nothing is
+// missing from the log when it is read at last.
+func TestStartWhileNobodyReads(t *testing.T) {
+	t.Parallel()
+	startStuck := func() (*process, *os.File) {
+		reader, writer := smallPipe(t)
+		if _, err := writer.WriteString(strings.Repeat(".", pipeSize-1) + "\n"); err != nil {
+			t.Fatal(err)
+		}
+		manager, variable := listenAsManager(t)
+		p := startOnPipe(t, writer, variable, "DRAIN=0")
+		manager.expect("READY=1\nSTATUS=status: 0/40")
+		p.connect("127.0.0.1", "").say("exit")
+		return p, reader
+	}
+	p, reader := startStuck()
+	in := bufio.NewScanner(reader)
+	in.Scan() // what the pipe was filled with
+	for _, want := range []string{"tcpserver: status: 0/40", "tcpserver: status: 1/40", "tcpserver: pid 1 from 127.0.0.1"} {
+		if in.Scan(); in.Text() != want {
+			t.Errorf("%q in the log, want %q", in.Text(), want)
+		}
+	}
+	p.signal(unix.SIGTERM)
+	if code := p.wait(); code != 0 {
+		t.Errorf("read: exit code %d", code)
+	}
+	p, _ = startStuck()
+	p.signal(unix.SIGTERM)
+	if code := p.wait(); code != 0 {
+		t.Errorf("not read: exit code %d", code)
+	}
+}
+
+// TestReaderOfLogGoesAway shows that the server survives the lines that it and
+// its builtin write to nobody.
+func TestReaderOfLogGoesAway(t *testing.T) {
+	reader, writer := smallPipe(t)
+	p := startOnPipe(t, writer)
+	reader.Close()
+	c := p.connect("127.0.0.1", "")
+	c.say("log a line")
+	c.hear("logged")
+	c.say("here")
+	c.hear("here")
+	p.connect("127.0.0.1", "").say("exit")
+	p.signal(unix.SIGTERM)
+	c.hear("stopping")
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestProgramsGetSIGPIPE shows that programs do not inherit that the server
+// survives the signal.
+func TestProgramsGetSIGPIPE(t *testing.T) {
+	p := start(t, exec.Command(self(t, "tcpserver"), "-1vHRl0", "127.0.0.1", "0", "sh", "-c", "kill -s PIPE $$; echo alive"))
+	if got := p.connect("127.0.0.1", "").all(); got != "" {
+		t.Errorf("got %q", got)
+	}
+	p.expect(`tcpserver: end \d+ status 13`)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/internal/command"
+	"qmail-smtpd/internal/rules"
 	"qmail-smtpd/internal/systemd"
 	"qmail-smtpd/internal/ucspi"
 )
@@ -33,6 +34,9 @@ func Command(builtins map[string]ucspi.Builtin) command.Main {
 			stopping: make(chan struct{}),
 		}
 		s.room = sync.NewCond(&s.mu)
+		// Else a builtin's line to os.Stderr would end the process once nobody
+		// reads the log. Programs would inherit it if the signal were ignored.
+		signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 		if err := s.open(builtins); err != nil {
 			return s.log.fatal(err)
 		}
@@ -60,9 +64,11 @@ func (s *server) open(builtins map[string]ucspi.Builtin) error {
 			return err
 		}
 	}
-	environ := os.Environ()
-	s.children = newChildren(s.program, command.HandedLimits(environ), s.finish)
-	s.environ = connectionEnviron(environ)
+	s.children = newChildren(s.program, s.finish)
+	s.environ = connectionEnviron(os.Environ())
+	if s.rulesGiven {
+		s.rulesFile = rules.NewFile(s.rules)
+	}
 	s.loadRules()
 	return nil
 }
@@ -153,10 +159,11 @@ func closeStandardStreams() error {
 }
 
 // connectionEnviron is the environment of the server without what concerns
-// the server alone, and without what it says about each connection.
+// the server alone, and without what it says about each connection. Limits
+// stay in it, for the programs at the end of the chain.
 func connectionEnviron(environ []string) []string {
 	drop := append([]string{"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}, variables...)
-	return slices.DeleteFunc(command.WithoutLimits(environ), func(entry string) bool {
+	return slices.DeleteFunc(environ, func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains(drop, name)
 	})
@@ -164,10 +171,11 @@ func connectionEnviron(environ []string) []string {
 
 // run serves until it is told to stop, and returns the exit code.
 func (s *server) run() int {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, unix.SIGTERM)
+	terms := make(chan os.Signal, 2)
+	signal.Notify(terms, unix.SIGTERM)
+	hups := make(chan os.Signal, 1)
 	if !signal.Ignored(unix.SIGHUP) {
-		signal.Notify(signals, unix.SIGHUP)
+		signal.Notify(hups, unix.SIGHUP)
 	}
 	sessions, endSessions := context.WithCancel(context.Background())
 	defer endSessions()
@@ -175,20 +183,13 @@ func (s *server) run() int {
 	if os.Getenv("NOTIFY_SOCKET") != "" {
 		s.changed = make(chan struct{}, 1)
 	}
+	status := s.statusText() // which waits for the log once the server started
 	s.start()
-	systemd.Notify(systemd.Ready, s.statusText())
+	systemd.Notify(systemd.Ready, status)
 	if s.changed != nil {
 		go s.reportStatus()
 	}
-	for got := range signals {
-		if got == unix.SIGTERM {
-			break
-		}
-		systemd.Notify(systemd.ReloadingNow())
-		s.loadRules()
-		s.names.forget()
-		systemd.Notify(systemd.Ready)
-	}
+	s.reloadUntil(terms, hups)
 	systemd.Notify(systemd.Stopping)
 	ended := make(chan struct{})
 	go func() {
@@ -197,34 +198,41 @@ func (s *server) run() int {
 		s.serving.Wait()
 		close(ended)
 	}()
-	s.drain(signals, ended)
+	s.drain(terms, ended)
 	return 0
+}
+
+// reloadUntil reads anew at each of hups, until the first of terms.
+func (s *server) reloadUntil(terms, hups <-chan os.Signal) {
+	for {
+		select {
+		case <-terms:
+			return
+		case <-hups:
+			systemd.Notify(systemd.ReloadingNow())
+			s.loadRules()
+			s.names.forget()
+			systemd.Notify(systemd.Ready)
+		}
+	}
 }
 
 // drain waits until ended is closed, as long as DRAIN allows and no other
 // signal to stop comes. It ends in time also when nobody reads the log.
-func (s *server) drain(signals <-chan os.Signal, ended <-chan struct{}) {
+func (s *server) drain(terms <-chan os.Signal, ended <-chan struct{}) {
 	seconds := drainSeconds()
-	timeout := time.After(time.Duration(seconds) * time.Second)
-	for {
+	select {
+	case <-ended:
+	case <-terms:
+	case <-time.After(time.Duration(seconds) * time.Second):
+		logged := make(chan struct{})
+		go func() {
+			s.log.warn(fmt.Sprintf("stopping without waiting longer than %d seconds for connections", seconds))
+			close(logged)
+		}()
 		select {
-		case <-ended:
-			return
-		case <-timeout:
-			logged := make(chan struct{})
-			go func() {
-				s.log.warn(fmt.Sprintf("stopping without waiting longer than %d seconds for connections", seconds))
-				close(logged)
-			}()
-			select {
-			case <-logged:
-			case <-time.After(time.Second):
-			}
-			return
-		case got := <-signals:
-			if got == unix.SIGTERM {
-				return
-			}
+		case <-logged:
+		case <-time.After(time.Second):
 		}
 	}
 }

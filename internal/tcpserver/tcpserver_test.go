@@ -1,6 +1,7 @@
 package tcpserver
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -114,6 +115,29 @@ func TestReload(t *testing.T) {
 	p.expect("tcpserver: end 6 status 25600")
 }
 
+// TestReloadsKeepOneMapping shows that a reload leaves nothing behind.
+func TestReloadsKeepOneMapping(t *testing.T) {
+	t.Parallel()
+	cdb := compileRules(t, filepath.Join(programs.Originals(t), "tcprules"), ":allow\n")
+	manager, variable := listenAsManager(t)
+	cmd := echoCommand(t, "-x", cdb)
+	cmd.Env = environ(variable)
+	p := start(t, cmd)
+	manager.expect("READY=1\nSTATUS=status: 0/40")
+	for range 3 {
+		p.signal(unix.SIGHUP)
+		manager.expect(`RELOADING=1\nMONOTONIC_USEC=\d+`)
+		manager.expect("READY=1")
+	}
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(maps), cdb); n != 1 {
+		t.Errorf("%d mappings of %s", n, cdb)
+	}
+}
+
 // TestIPv6Rules shows that IPv6 peers obey the rule for everybody else.
 func TestIPv6Rules(t *testing.T) {
 	cdb := compileRules(t, filepath.Join(programs.Originals(t), "tcprules"), "127.:deny\n:allow,X=\"else\"\n")
@@ -131,7 +155,7 @@ func TestHandedLimits(t *testing.T) {
 	limits := []command.Limit{{Resource: unix.RLIMIT_DATA, Soft: 250000}, {Resource: unix.RLIMIT_CORE, Soft: 4096}}
 	// The limits come right after the start of the program.
 	cmd := exec.Command(self(t, "tcpserver"), "-1vHRl0", "127.0.0.1", "0",
-		"sh", "-c", "until test $(ulimit -S -c) = 8; do :; done; ulimit -S -d; env")
+		"sh", "-c", "ulimit -t 20; until test $(ulimit -S -c) = 8; do :; done; ulimit -S -d; env")
 	cmd.Env = command.HandLimits(os.Environ(), limits)
 	p := start(t, cmd)
 	got := p.connect("127.0.0.1", "").all()
@@ -143,6 +167,27 @@ func TestHandedLimits(t *testing.T) {
 			t.Errorf("the program inherited %s", entry)
 		}
 	}
+}
+
+// TestLimitsAreHandedOn shows that limits are not set on a program of ours,
+// nor on the server, but reach those that a session starts.
+func TestLimitsAreHandedOn(t *testing.T) {
+	limits := []command.Limit{{Resource: unix.RLIMIT_DATA, Soft: 250000}}
+	variable := command.HandLimits(nil, limits)[0]
+	name, value, _ := strings.Cut(variable, "=")
+	cmd := echoCommand(t)
+	cmd.Env = environ(variable)
+	c := start(t, cmd).connect("127.0.0.1", "")
+	c.say("env " + name)
+	c.hear(value + " true")
+
+	cmd = exec.Command(self(t, "tcpserver"), "-1vHRl0", "127.0.0.1", "0", self(t, "report"))
+	cmd.Env = environ(variable)
+	p := start(t, cmd)
+	if got := p.connect("127.0.0.1", "").all(); !strings.Contains(got, variable+"\n") {
+		t.Errorf("a program of ours reports:\n%s", got)
+	}
+	p.expect(`tcpserver: end \d+ status 0`)
 }
 
 // TestUserThatItIs shows that no right is needed to become the user that the
