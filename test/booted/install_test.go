@@ -22,22 +22,10 @@ func installSVCompat(t *testing.T) *machine.Machine {
 	m := machine.Boot(t)
 	m.CopyDir(programs.Ours(t), "/usr/libexec/qmail-smtpd")
 	m.CopyDir(programs.Root(t)+"/units/system", "/tmp/units")
+	m.AddQmailAccounts()
 	m.Sh(`
 cd /usr/libexec/qmail-smtpd
 for command in *; do ln -sf ../libexec/qmail-smtpd/$command /usr/bin/$command; done
-cat >>/etc/group <<EOT
-nofiles:x:7801:
-qmail:x:7802:
-EOT
-cat >>/etc/passwd <<EOT
-alias:x:7810:7801::/var/qmail/alias:/bin/true
-qmaild:x:7811:7801::/var/qmail:/bin/true
-qmaill:x:7812:7801::/var/qmail:/bin/true
-qmailp:x:7813:7801::/var/qmail:/bin/true
-qmailq:x:7814:7802::/var/qmail:/bin/true
-qmailr:x:7815:7802::/var/qmail:/bin/true
-qmails:x:7816:7802::/var/qmail:/bin/true
-EOT
 rm -rf /var/qmail /service
 mkdir -p /service /var/qmail/bin /var/qmail/control /var/qmail/service
 cp /tmp/units/svscan.service /usr/lib/systemd/system/
