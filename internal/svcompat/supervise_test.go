@@ -232,7 +232,7 @@ func (s *stepped) running() bool {
 // unread is how many letters are waiting in control.
 func (s *stepped) unread(t *testing.T) int {
 	t.Helper()
-	fd, err := unix.Open(s.dir+"/supervise/control", unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	fd, err := unix.Open(s.dir+"/supervise/control", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
