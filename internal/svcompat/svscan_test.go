@@ -74,6 +74,9 @@ func startSvscan(t *testing.T, svscan, supervise string) *scanning {
 		for _, dir := range []string{s.writer, s.writer + "/log", s.sleeper} {
 			run(t, "", ours+"/svc", "-dx", dir)
 		}
+		for _, dir := range []string{s.writer, s.writer + "/log", s.sleeper} {
+			await(t, "the end of supervise in "+dir, func() bool { return !supervised(dir) })
+		}
 	})
 	s.svscan = start(t, "/", []string{"PATH=" + path + ":/usr/bin:/bin"}, svscan+"/svscan", s.dir)
 	return s
