@@ -171,17 +171,29 @@ func (s *supervisor) do(letter byte) {
 	case 'x':
 		s.exit = true
 		s.announce()
-	case 'h':
-		s.signal(unix.SIGHUP)
-	case 'a':
-		s.signal(unix.SIGALRM)
-	case 'i':
-		s.signal(unix.SIGINT)
-	case 't':
-		s.signal(unix.SIGTERM)
-	case 'k':
-		s.signal(unix.SIGKILL)
+	default:
+		if signal, ok := letterSignal(letter); ok {
+			s.signal(signal)
+		}
 	}
+}
+
+// letterSignal returns the signal that a control letter stands for, where it
+// stands for no more than that.
+func letterSignal(letter byte) (signal unix.Signal, ok bool) {
+	switch letter {
+	case 'h':
+		return unix.SIGHUP, true
+	case 'a':
+		return unix.SIGALRM, true
+	case 'i':
+		return unix.SIGINT, true
+	case 't':
+		return unix.SIGTERM, true
+	case 'k':
+		return unix.SIGKILL, true
+	}
+	return 0, false
 }
 
 func (s *supervisor) setWant(want Want) {

@@ -157,18 +157,13 @@ func (s *unitDir) do(letter byte) {
 		s.exit = true
 		s.announce()
 		s.maybeExit()
-	case 't':
-		if s != s.service.main || !s.service.checkEdits() {
-			s.signal(unix.SIGTERM)
+	default:
+		if letter == 't' && s == s.service.main && s.service.checkEdits() {
+			return // the edits restart it
 		}
-	case 'h':
-		s.signal(unix.SIGHUP)
-	case 'a':
-		s.signal(unix.SIGALRM)
-	case 'i':
-		s.signal(unix.SIGINT)
-	case 'k':
-		s.signal(unix.SIGKILL)
+		if signal, ok := letterSignal(letter); ok {
+			s.signal(signal)
+		}
 	}
 }
 
