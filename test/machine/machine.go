@@ -170,22 +170,47 @@ func (m *Machine) Command(name string, args ...string) *exec.Cmd {
 // both outputs; a script that fails ends the test.
 func (m *Machine) Sh(script string) string {
 	m.t.Helper()
-	out, err := m.Command("bash", "-euc", script).CombinedOutput()
-	if err != nil {
-		m.t.Fatalf("%s\n%s%v", script, out, err)
+	out, code := m.run(script, "-euc")
+	if code != 0 {
+		m.t.Fatalf("%s\n%sexit status %d", script, out, code)
 	}
-	return string(out)
+	return out
 }
 
 // Try is Sh for scripts that may fail: it returns the exit code too.
 func (m *Machine) Try(script string) (out string, code int) {
 	m.t.Helper()
-	cmd := m.Command("bash", "-uc", script)
-	b, err := cmd.CombinedOutput()
-	if cmd.ProcessState == nil {
+	return m.run(script, "-uc")
+}
+
+// scriptLimit is far above what any script takes: one that needs it hangs.
+const scriptLimit = 100 * time.Second
+
+// run runs a script; one that hangs ends the test, with what the machine was
+// doing.
+func (m *Machine) run(script, options string) (out string, code int) {
+	m.t.Helper()
+	cmd := m.Command("bash", options, script)
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	return string(b), cmd.ProcessState.ExitCode()
+	var doing []byte
+	hangs := time.AfterFunc(scriptLimit, func() {
+		look := m.Command("timeout", "20", "bash", "-c", `ps axfo pid,ppid,stat,wchan:20,args; systemctl list-jobs; journalctl -n 60 --no-pager`)
+		doing, _ = look.CombinedOutput()
+		cmd.Process.Kill()
+	})
+	err := cmd.Wait()
+	if !hangs.Stop() {
+		m.t.Fatalf("hangs: %s\n%s\n%s", script, output.String(), doing)
+	}
+	if cmd.ProcessState == nil || err != nil && cmd.ProcessState.ExitCode() == 0 {
+		m.t.Fatalf("%s\n%s%v", script, output.String(), err)
+	}
+	return output.String(), cmd.ProcessState.ExitCode()
 }
 
 // Await runs a shell script inside the machine again and again until it
