@@ -3,6 +3,8 @@
 // administrators write, by way of the compiled form in a cdb, to the look-up
 // for one client.
 //
-// Text, cdb and look-up are those of ucspi-tcp 0.88, byte for byte. The
-// package opens no connections and asks no name server.
+// Text, cdb and look-up are those of ucspi-tcp 0.88, byte for byte. What goes
+// beyond, rules for IPv6 and for prefixes and files that are included, is a
+// mistake there or is never looked up. The package opens no connections and
+// asks no name server.
 package rules

@@ -25,8 +25,9 @@ func NewFile(path string) *File {
 func (f *File) Forget() { f.cdb.Forget() }
 
 // Lookup finds the rule for p. It calls each, if that is not nil, for every
-// variable that the rule sets, in the order of the rule; name and value are
-// valid only during that call. Where no rule matches, p is allowed.
+// variable that the rule sets, in the order of the rule, also of a rule that
+// denies; name and value are valid only during that call. Where no rule
+// matches, p is allowed.
 //
 // The error tells why the rules cannot be read: errors.Is(err,
 // fs.ErrNotExist) where there is no file, any other error of the system, or
@@ -46,7 +47,7 @@ func (f *File) Lookup(p Peer, each func(name, value []byte)) (deny bool, err err
 	if each == nil {
 		return m.apply(nil), nil
 	}
-	deny = m.apply(func(setting []byte) {
+	deny = m.apply(func(setting []byte, _ bool) {
 		if name, value, ok := bytes.Cut(setting, []byte{'='}); ok {
 			each(name, value)
 		}

@@ -47,6 +47,10 @@ func TestLookup(t *testing.T) {
 	if got, err := lookup(f, p); got != "deny" || err != nil {
 		t.Errorf("edited: %q, %v", got, err)
 	}
+	texts := ""
+	if deny, err := f.Lookup(p, func(name, value []byte) { texts += string(name) + string(value) }); !deny || texts != "A1" || err != nil {
+		t.Errorf("variables of a rule that denies: %v, %q, %v", deny, texts, err)
+	}
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +152,19 @@ func BenchmarkLookup(b *testing.B) {
 	b.ReportAllocs()
 	for range b.N {
 		if _, err := f.Lookup(somebody, func(name, value []byte) {}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkLookupIPv6 has one length of prefixes to ask for.
+func BenchmarkLookupIPv6(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "tcp.cdb")
+	compile(b, path, someRules+"[2001:db8::]/32:deny\n")
+	f := NewFile(path)
+	b.ReportAllocs()
+	for range b.N {
+		if _, err := f.Lookup(Peer{IP: "2001:db9::1"}, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

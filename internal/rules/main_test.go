@@ -102,3 +102,12 @@ func read(t testing.TB, path string) []byte {
 	}
 	return data
 }
+
+// describe returns what tcprulescheck prints for p.
+func describe(path string, p Peer) (string, error) {
+	m, err := findIn(path, p)
+	if err != nil {
+		return "", err
+	}
+	return string(m.describe(nil, false)), nil
+}

@@ -59,7 +59,7 @@ func TestLadder(t *testing.T) {
 			"set environment variable RBLSMTPD=\nset environment variable B=a b\nallow connection\n"},
 	} {
 		want := test.want
-		if got, err := explain(test.path, test.p); string(got) != want && string(got) != want+"allow connection\n" || err != nil {
+		if got, err := describe(test.path, test.p); got != want && got != want+"allow connection\n" || err != nil {
 			t.Errorf("%+v: %q, %v", test.p, got, err)
 		}
 	}
@@ -81,7 +81,7 @@ func FuzzMatch(f *testing.F) {
 			t.Fatal("found, and an error")
 		}
 		length := 0
-		m.apply(func(setting []byte) { length += len(setting) + 2 })
+		m.apply(func(setting []byte, _ bool) { length += len(setting) + 2 })
 		if length > len(m.data) {
 			t.Fatalf("%d bytes of settings in %d of data", length, len(m.data))
 		}

@@ -13,20 +13,31 @@ import (
 // into a cdb, which takes the place of the old one when it is complete.
 func TCPRules(args []string) int {
 	const name = "tcprules"
-	if len(args) < 3 {
+	words, explain := cutExplain(args)
+	if len(words) < 2 {
 		return command.Usage(name, "tcprules rules.cdb rules.tmp")
 	}
-	path, tmp := args[1], args[2]
+	path, tmp := words[0], words[1]
 	w, err := cdb.Create(tmp)
 	if err != nil {
 		return command.Fatal(name, "unable to create "+tmp, err)
 	}
-	if err := Compile(os.Stdin, w.Add); err != nil {
+	c := compiler{add: w.Add}
+	if explain {
+		c.warn = func(what string) {
+			command.Warning(name, cString(c.source.String()+": "+what+": "+string(c.line)), nil)
+		}
+	}
+	if err := c.compile(os.Stdin); err != nil {
 		var syntax *SyntaxError
+		var include *includeError
 		switch {
+		case errors.As(err, &syntax) && explain:
+			return command.Permanent(name, cString(syntax.Source.String()+": "+syntax.Why+": "+syntax.Line), nil)
 		case errors.As(err, &syntax):
-			line, _, _ := strings.Cut(syntax.Error(), "\x00")
-			return command.Permanent(name, line, nil)
+			return command.Permanent(name, cString(syntax.Error()), nil)
+		case errors.As(err, &include):
+			return command.Fatal(name, "unable to read "+include.name, err)
 		case errors.Is(err, errRead):
 			return command.Fatal(name, errRead.Error(), err)
 		}
@@ -39,4 +50,21 @@ func TCPRules(args []string) int {
 		return command.Fatal(name, "unable to move "+tmp+" to "+path, err)
 	}
 	return 0
+}
+
+// cutExplain returns the words of a command line behind the name of the
+// command, and whether --explain, the only option, was before them.
+func cutExplain(args []string) (words []string, explain bool) {
+	words = args[min(1, len(args)):]
+	if len(words) > 0 && words[0] == "--explain" {
+		return words[1:], true
+	}
+	return words, false
+}
+
+// cString is text up to its first NUL, which is all that the classic
+// commands print of it.
+func cString(text string) string {
+	text, _, _ = strings.Cut(text, "\x00")
+	return text
 }
