@@ -10,8 +10,9 @@ import (
 
 func main() {
 	os.Exit(command.Table{
-		"multilog":    multilog.Main,
-		"tai64n":      multilog.TAI64N,
-		"tai64nlocal": multilog.TAI64NLocal,
+		"multilog":      multilog.Main,
+		"multilog-gzip": multilog.Gzip,
+		"tai64n":        multilog.TAI64N,
+		"tai64nlocal":   multilog.TAI64NLocal,
 	}.Run(os.Args))
 }

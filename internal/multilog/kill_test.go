@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"qmail-smtpd/internal/tai64"
 )
 
 var kills = flag.Int("kills", 150, "how often TestKill kills")
@@ -117,7 +119,7 @@ func checkNumbers(t *testing.T, dir string, labelled bool, lines int) (repeats i
 				continue
 			}
 			if labelled {
-				line = line[min(len(line), len(label{})):]
+				line = line[min(len(line), tai64.LabelSize+1):]
 			}
 			var n int
 			if _, err := fmt.Sscanf(line, "%09d ", &n); err != nil {

@@ -38,6 +38,10 @@ type logDir struct {
 	lock    int
 	current int
 	used    int // bytes in current
+
+	unsynced   bool // current has what is not on disk, though it should be
+	watch      logAge
+	compressor *compressor // nil: logs are not compressed
 }
 
 // openLogDir makes the directory where there is none, locks it, and recovers
@@ -70,9 +74,18 @@ func openLogDir(path string, set settings) (*logDir, error) {
 		}
 		unix.Fchmod(d.current, modeOpen)
 		d.used = int(info.Size)
-		return d, nil
+		d.watch.resume(d)
+	} else if err := d.recover(); err != nil {
+		return nil, err
 	}
-	return d, d.recover()
+	if d.sync {
+		unix.Fsync(d.fd) // which has current, see rotate
+	}
+	if d.compress {
+		d.compressor = newCompressor(path)
+		d.compressor.start() // on what was left
+	}
+	return d, nil
 }
 
 // recover files what is there of logs that were not completed, and starts
@@ -132,12 +145,24 @@ func (d *logDir) write(text []byte) {
 
 func (d *logDir) append(text []byte) {
 	writeAll(d.current, text, "unable to write to "+d.path+"/current")
+	if d.used == 0 {
+		d.watch.begin(d)
+	}
 	d.used += len(text)
+	d.unsynced = d.sync
+}
+
+// written says that all the lines of a batch are written.
+func (d *logDir) written() {
+	if d.unsynced {
+		d.toDisk(d.current, "current")
+		d.unsynced = false
+	}
 }
 
 // rotate completes current, makes a new one, and files the old one.
 func (d *logDir) rotate() {
-	d.sync(d.current, "current")
+	d.toDisk(d.current, "current")
 	unix.Close(d.current)
 	persist("unable to rename current to previous in directory "+d.path, func() error {
 		return unix.Renameat(d.fd, "current", d.fd, "previous")
@@ -147,6 +172,7 @@ func (d *logDir) rotate() {
 		return unix.Fchmod(d.current, modeOpen)
 	})
 	d.used = 0
+	d.unsynced = false
 	persist("unable to set mode of "+d.path+"/previous", func() error {
 		return unix.Fchmodat(d.fd, "previous", modeComplete, 0)
 	})
@@ -159,6 +185,9 @@ func (d *logDir) rotate() {
 	// So that a finished log survives a power failure under its name. No
 	// second attempt: not every file system can, and none would mean more.
 	unix.Fsync(d.fd)
+	if d.compressor != nil {
+		d.compressor.start()
+	}
 }
 
 // file gives the file from, where there is one, the name of a log that is
@@ -217,7 +246,7 @@ func (d *logDir) logs() ([]string, error) {
 
 // close completes current in its place.
 func (d *logDir) close() {
-	d.sync(d.current, "current")
+	d.toDisk(d.current, "current")
 	persist("unable to set mode of "+d.path+"/current", func() error {
 		return unix.Fchmod(d.current, modeComplete)
 	})
@@ -256,8 +285,8 @@ func (d *logDir) remove(name string) {
 	})
 }
 
-// sync writes the open file name to the disk, with pauses until it succeeds.
-func (d *logDir) sync(fd int, name string) {
+// toDisk writes the open file name to the disk, with pauses until it succeeds.
+func (d *logDir) toDisk(fd int, name string) {
 	persist("unable to write "+d.path+"/"+name+" to disk", func() error {
 		return unix.Fsync(fd)
 	})

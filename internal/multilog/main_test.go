@@ -19,7 +19,7 @@ import (
 
 // TestMain lets the test binary be the commands, by the name it is called by.
 func TestMain(m *testing.M) {
-	table := command.Table{"multilog": Main, "tai64n": TAI64N, "tai64nlocal": TAI64NLocal}
+	table := command.Table{"multilog": Main, "multilog-gzip": Gzip, "tai64n": TAI64N, "tai64nlocal": TAI64NLocal}
 	if _, ok := table[filepath.Base(os.Args[0])]; ok {
 		os.Exit(table.Run(os.Args))
 	}

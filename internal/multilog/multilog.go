@@ -46,6 +46,7 @@ func Main(args []string) int {
 	if err != nil {
 		return command.Fatal(name, "unable to watch standard input", err)
 	}
+	script.watchAges(func() { signals.raise(&signals.aged) })
 	run(script, in, signals)
 	script.close()
 	return 0
@@ -57,6 +58,9 @@ func run(script *script, in input, signals *signals) {
 	for {
 		if signals.alarm.Swap(false) {
 			script.rotate()
+		}
+		if signals.aged.Swap(false) {
+			script.rotateOld()
 		}
 		begun := len(in.data()) > 0
 		stopping := signals.term.Load()

@@ -1,7 +1,9 @@
 package multilog
 
 import (
+	"math"
 	"strings"
+	"time"
 
 	"qmail-smtpd/internal/command"
 )
@@ -24,13 +26,25 @@ type action struct {
 	settings
 }
 
-// settings are what the actions s, n and ! set for the log directories that
-// follow.
+// settings are what the actions s, S, n, !, A, F and Z set for the log
+// directories that follow. Those of capital letters are not classic.
 type settings struct {
-	size      int     // bytes that a log may hold
-	count     int     // logs of a directory, current included
-	processor *string // a command for sh; nil: none
+	size      int           // bytes that a log may hold
+	count     int           // logs of a directory, current included
+	processor *string       // a command for sh; nil: none
+	age       time.Duration // a log with lines is not written for longer; 0: for ever
+	sync      bool          // what is written is brought to disk at once
+	compress  bool          // logs that are done are compressed
 }
+
+// A stamp says what is put in front of each line.
+type stamp int
+
+const (
+	noStamp stamp = iota
+	labelStamp
+	timeStamp // local time, as tai64nlocal writes it
+)
 
 // The limits of the actions s and n.
 const (
@@ -39,12 +53,13 @@ const (
 	maxSize      = 16777215
 	defaultCount = 10
 	minCount     = 2
+	maxAge       = 1 << 32 // seconds
 )
 
 // plan is a script as it was read.
 type plan struct {
-	timestamp bool
-	actions   []action
+	stamp   stamp
+	actions []action
 }
 
 // parse reads a script, one action a word. There is no wrong script: words
@@ -62,7 +77,13 @@ func parse(words []string) plan {
 		rest := word[1:]
 		switch word[0] {
 		case 't':
-			p.timestamp = p.timestamp || i == 0
+			if i == 0 {
+				p.stamp = labelStamp
+			}
+		case 'T':
+			if i == 0 && rest == "" {
+				p.stamp = timeStamp
+			}
 		case '+':
 			add(selectLines, rest)
 		case '-':
@@ -74,15 +95,35 @@ func parse(words []string) plan {
 		case 's':
 			now.size = number(rest, minSize, maxSize)
 		case 'n':
-			now.count = number(rest, minCount, int(^uint(0)>>1))
+			now.count = number(rest, minCount, math.MaxInt)
 		case '!':
 			processor := strings.Clone(rest)
 			now.processor = &processor
+		case 'S':
+			if isNumber(rest) {
+				now.size = number(rest, minSize, math.MaxInt)
+			}
+		case 'A':
+			if isNumber(rest) {
+				now.age = time.Duration(number(rest, 0, maxAge)) * time.Second
+			}
+		case 'F':
+			now.sync = now.sync || rest == ""
+		case 'Z':
+			now.compress = now.compress || rest == ""
 		case '.', '/':
 			add(toLogDir, word)
 		}
 	}
 	return p
+}
+
+// isNumber tells whether text is a decimal number. The words of the actions
+// that are not classic are passed over where they are not just so, because
+// the classic program passes over all of them.
+func isNumber(text string) bool {
+	_, taken := command.ScanNumber(text)
+	return taken > 0 && taken == len(text)
 }
 
 func number(text string, low, high int) int {

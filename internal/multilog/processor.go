@@ -19,13 +19,13 @@ func (d *logDir) process() {
 	for !d.runProcessor() {
 	}
 	processed := d.create("processed")
-	d.sync(processed, "processed")
+	d.toDisk(processed, "processed")
 	persist("unable to set mode of "+d.path+"/processed", func() error {
 		return unix.Fchmod(processed, modeComplete)
 	})
 	unix.Close(processed)
 	newstate := d.create("newstate")
-	d.sync(newstate, "newstate")
+	d.toDisk(newstate, "newstate")
 	unix.Close(newstate)
 	d.remove("previous")
 	persist("unable to rename newstate to state in directory "+d.path, func() error {

@@ -9,8 +9,8 @@ import (
 
 // script is an open script: it distributes lines over its outputs.
 type script struct {
-	timestamp bool
-	selective bool // lines have to be looked at one by one
+	stamp     func(b []byte, t time.Time) []byte // appends a time; nil: lines get none
+	selective bool                               // lines have to be looked at one by one
 	steps     []step
 	dirs      []*logDir
 
@@ -20,8 +20,8 @@ type script struct {
 
 	stderr stderrOutput // of all actions e
 
-	first    label  // of the first line of a batch
-	rest     label  // of the others
+	first    []byte // the label of the first line of a batch, with a space
+	rest     []byte // that of the others
 	labelled []byte // the batch with its labels
 }
 
@@ -40,7 +40,7 @@ type selection struct {
 
 // open opens the status files of a plan, then its log directories.
 func open(p plan) (*script, error) {
-	s := &script{timestamp: p.timestamp}
+	s := &script{stamp: stampOf(p.stamp)}
 	files := make([]*statusFile, len(p.actions))
 	for i, a := range p.actions {
 		if a.kind == toStatusFile {
@@ -80,23 +80,26 @@ func open(p plan) (*script, error) {
 	return s, nil
 }
 
-// label is a TAI64N label with the space behind it.
-type label [tai64.LabelSize + 1]byte
-
-func (l *label) set(t time.Time) {
-	tai64.AppendLabel(l[:0], t)
-	l[tai64.LabelSize] = ' '
+func stampOf(kind stamp) func(b []byte, t time.Time) []byte {
+	switch kind {
+	case labelStamp:
+		return tai64.AppendLabel
+	case timeStamp:
+		local := localizer{zone: localZone()}
+		return local.appendStamp
+	}
+	return nil
 }
 
 // arrived says that input came just now, which labels the lines that begin
 // in it. With begun, the first line had begun before.
 func (s *script) arrived(begun bool) {
-	if !s.timestamp {
+	if s.stamp == nil {
 		return
 	}
-	s.rest.set(time.Now())
+	s.rest = append(s.stamp(s.rest[:0], time.Now()), ' ')
 	if !begun {
-		s.first = s.rest
+		s.first = append(s.first[:0], s.rest...)
 	}
 }
 
@@ -104,7 +107,7 @@ func (s *script) arrived(begun bool) {
 // the last line of it may lack its end.
 func (s *script) process(data []byte) {
 	text := data
-	if s.timestamp {
+	if s.stamp != nil {
 		text = s.label(data)
 	}
 	if s.selective {
@@ -115,13 +118,16 @@ func (s *script) process(data []byte) {
 		}
 	}
 	s.midLine = text[len(text)-1] != '\n'
+	for _, dir := range s.dirs {
+		dir.written()
+	}
 }
 
 // label returns data with labels, until its next call.
 func (s *script) label(data []byte) []byte {
 	text := s.labelled[:0]
 	if !s.midLine {
-		text = append(text, s.first[:]...)
+		text = append(text, s.first...)
 	}
 	for {
 		end := bytes.IndexByte(data, '\n') + 1
@@ -129,12 +135,12 @@ func (s *script) label(data []byte) []byte {
 			break
 		}
 		text = append(text, data[:end]...)
-		text = append(text, s.rest[:]...)
+		text = append(text, s.rest...)
 		data = data[end:]
 	}
 	text = append(text, data...)
 	s.labelled = text
-	s.first = s.rest // the next line, if it is seen already, began in this batch
+	s.first = append(s.first[:0], s.rest...) // the next line, if it is seen already, began in this batch
 	return text
 }
 
@@ -198,6 +204,22 @@ func (s *script) line(text []byte, start, limit, next int) {
 func (s *script) rotate() {
 	for _, dir := range s.dirs {
 		if dir.used > 0 {
+			dir.rotate()
+		}
+	}
+}
+
+// watchAges calls wake, from now on, whenever rotateOld has something to do.
+func (s *script) watchAges(wake func()) {
+	for _, dir := range s.dirs {
+		dir.watchAge(wake)
+	}
+}
+
+// rotateOld ends the log of every directory whose log is too old.
+func (s *script) rotateOld() {
+	for _, dir := range s.dirs {
+		if dir.isOld() {
 			dir.rotate()
 		}
 	}

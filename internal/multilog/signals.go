@@ -13,7 +13,8 @@ import (
 // only where input is read: a pause or a processor is never cut short.
 type signals struct {
 	term, alarm atomic.Bool
-	fd          int // readable where a signal came since the last clear
+	aged        atomic.Bool // no signal, but served as one: a log became too old
+	fd          int         // readable where a signal came since the last clear
 }
 
 func catchSignals() (*signals, error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"qmail-smtpd/internal/command"
+	"qmail-smtpd/internal/tai64"
 )
 
 // TAI64N is the command tai64n: it copies standard input to standard output
@@ -14,17 +15,16 @@ import (
 // and command.ExitTemporary when it cannot read or write.
 func TAI64N(args []string) int {
 	in := make([]byte, bufferSize)
-	var out []byte
-	var now label
+	var out, now []byte
 	lineStart := true
 	for {
 		n, err := os.Stdin.Read(in)
 		if n > 0 {
-			now.set(time.Now())
+			now = append(tai64.AppendLabel(now[:0], time.Now()), ' ')
 			out = out[:0]
 			for data := in[:n]; len(data) > 0; {
 				if lineStart {
-					out = append(out, now[:]...)
+					out = append(out, now...)
 				}
 				end := bytes.IndexByte(data, '\n') + 1
 				lineStart = end > 0

@@ -84,6 +84,12 @@ func (l *localizer) appendLines(out, data []byte) (_, rest []byte) {
 	return out, nil
 }
 
+// appendStamp appends what appendTime makes of the label of t.
+func (l *localizer) appendStamp(out []byte, t time.Time) []byte {
+	out, _ = l.appendTime(out, t.Unix(), uint32(t.Nanosecond()/1000*1000+500))
+	return out
+}
+
 // appendTime appends "YYYY-MM-DD HH:MM:SS.nnnnnnnnn". It is not ok where the
 // year is beyond what localtime(3) takes: that is no label but something else.
 func (l *localizer) appendTime(out []byte, seconds int64, nanoseconds uint32) (_ []byte, ok bool) {
