@@ -69,7 +69,13 @@ func Find(name string) (string, error) {
 // HandLimits) stay handed on where the program is one of ours, and are set
 // where it is not.
 func Exec(args, env []string) error {
-	return Search(args[0], func(path string) error {
+	return ExecAs(args[0], args, env)
+}
+
+// ExecAs is Exec for a program that is called by another name, args[0], than
+// that under which it is found.
+func ExecAs(program string, args, env []string) error {
+	return Search(program, func(path string) error {
 		if limits := HandedLimits(env); limits != nil && !Ours(path) {
 			if err := unix.Access(path, unix.X_OK); err != nil {
 				return err

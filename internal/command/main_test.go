@@ -17,6 +17,7 @@ import (
 
 // The test binary is these programs, under their names.
 var testPrograms = Table{
+	".hidden": func(args []string) int { return 7 },
 	"pgrphack": func(args []string) int {
 		err := Exec(args[1:], os.Environ())
 		return Fatal("pgrphack", "unable to run "+args[1], err)

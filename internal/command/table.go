@@ -12,6 +12,7 @@ import (
 type Main func(args []string) int
 
 // Table maps the names that a multi-call binary answers to onto their bodies.
+// Names that begin with a dot are for units of ours and in no list.
 type Table map[string]Main
 
 // Run runs the command that args names and returns its exit code.
@@ -43,7 +44,9 @@ func (t Table) Run(args []string) int {
 func (t Table) list(w io.Writer) {
 	names := make([]string, 0, len(t))
 	for name := range t {
-		names = append(names, name)
+		if name[0] != '.' {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
 	for _, name := range names {

@@ -13,6 +13,7 @@ func TestTable(t *testing.T) {
 		{[]string{"/table", "getopt", "x"}, result{stdout: "[\"x\"]\n"}},
 		{[]string{"/table", "getopt", "-x"}, result{stdout: "?() []\n", stderr: "getopt: illegal option -- x\n"}},
 		{[]string{"/table", "--list-commands"}, result{stdout: names}},
+		{[]string{"/table", ".hidden"}, result{exit: 7}},
 		{[]string{"/table"}, result{stderr: "table: usage: table command [ arg ... ], where command is one of:\n" + names, exit: 100}},
 		{[]string{"/table", "nosuch"}, result{stderr: "table: usage: table command [ arg ... ], where command is one of:\n" + names, exit: 100}},
 	} {

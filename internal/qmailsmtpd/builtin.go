@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"qmail-smtpd/internal/control"
+	"qmail-smtpd/internal/smtp"
 	"qmail-smtpd/internal/ucspi"
 )
 
@@ -25,3 +26,6 @@ func (b builtin) Serve(ctx context.Context, c *ucspi.Conn) (exit int) {
 	defer context.AfterFunc(ctx, conn.stop)()
 	return b.server.serve(conn, c.Env, c.ID)
 }
+
+// Busy implements ucspi.Refuser.
+func (b builtin) Busy() string { return string(smtp.Busy) }

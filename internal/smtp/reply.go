@@ -25,6 +25,9 @@ const (
 	replyTooManyHops   Reply = "554 too many hops, this message is looping (#5.4.6)"
 	replySyntax        Reply = "555 syntax error (#5.5.4)"
 
+	// Busy is sent in place of a greeting where a limit of the server is reached.
+	Busy Reply = "421 sorry, I have no room for you now, try again later (#4.3.2)"
+
 	// UnreadableControls is sent in place of a greeting, or in the middle of
 	// a session, when a control file exists and cannot be read.
 	UnreadableControls Reply = "421 unable to read controls (#4.3.0)"

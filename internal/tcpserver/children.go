@@ -18,30 +18,28 @@ func exited(code int) waitStatus { return waitStatus(code&0xff) << 8 }
 
 // children are the running programs, one for each connection.
 type children struct {
-	args  []string
-	ended func(pid int, status waitStatus) // called for each that ended
+	args []string
 
 	// mu is held while a program is started and while one that ended is
 	// collected, so that meanwhile a pid stays that of the same program.
 	mu      sync.Mutex
-	running map[int]struct{} // by pid
+	running map[int]func(pid int, status waitStatus) // by pid: what to call when it ended
 
 	started chan struct{} // has an element when there may be something to wait for
 }
 
-func newChildren(args []string, ended func(pid int, status waitStatus)) *children {
+func newChildren(args []string) *children {
 	return &children{
 		args:    args,
-		ended:   ended,
-		running: map[int]struct{}{},
+		running: map[int]func(int, waitStatus){},
 		started: make(chan struct{}, 1),
 	}
 }
 
 // run starts the program on the connection fd, which is blocking, as its
-// standard input and output, and closes fd here. It calls begun with the pid
-// before p.ended can be called for that program.
-func (p *children) run(fd int, env *ucspi.Env, begun func(pid int)) error {
+// standard input and output, and closes fd here. It calls begun with the pid,
+// and then ended when the program ended.
+func (p *children) run(fd int, env *ucspi.Env, begun func(pid int), ended func(pid int, status waitStatus)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pid, err := p.fork(fd, env.Environ())
@@ -50,7 +48,7 @@ func (p *children) run(fd int, env *ucspi.Env, begun func(pid int)) error {
 		return err
 	}
 	begun(pid)
-	p.running[pid] = struct{}{}
+	p.running[pid] = ended
 	select {
 	case p.started <- struct{}{}:
 	default:
@@ -107,8 +105,8 @@ func (p *children) collect() {
 	if err != nil {
 		return
 	}
-	if _, ok := p.running[pid]; ok {
+	if ended, ok := p.running[pid]; ok {
 		delete(p.running, pid)
-		p.ended(pid, waitStatus(status))
+		ended(pid, waitStatus(status))
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"qmail-smtpd/internal/inet"
 	"qmail-smtpd/internal/rules"
 	"qmail-smtpd/internal/ucspi"
 )
@@ -15,13 +16,14 @@ import (
 // A connection is an accepted one, and what is learnt about it before it is
 // served.
 type connection struct {
-	fd int
-	id int // stands in the log where no process does
+	fd     int
+	id     int    // stands in the log where no process does
+	number uint64 // how many connections of the client there were, with this one
 
 	local, remote     netip.AddrPort
 	localIP, remoteIP string // as in the environment: without a zone
 
-	localHost, remoteHost, info name
+	localHost, remoteHost, info inet.Name
 }
 
 func newConnection(fd, id int, remote netip.AddrPort) *connection {
@@ -50,29 +52,26 @@ func (c *connection) setVariables(env *ucspi.Env) {
 	} else {
 		env.Set("PROTO", "TCP")
 	}
-	set := func(suffix string, value name) {
-		if !value.known {
+	set := func(suffix string, value inet.Name) {
+		if !value.Known {
 			return
 		}
-		env.Set("TCP"+suffix, value.text)
+		env.Set("TCP"+suffix, value.Text)
 		if ipv6 {
-			env.Set("TCP6"+suffix, value.text)
+			env.Set("TCP6"+suffix, value.Text)
 		}
 	}
-	set("LOCALIP", name{c.localIP, true})
-	set("LOCALPORT", name{strconv.Itoa(int(c.local.Port())), true})
+	set("LOCALIP", inet.Name{Text: c.localIP, Known: true})
+	set("LOCALPORT", inet.Name{Text: strconv.Itoa(int(c.local.Port())), Known: true})
 	set("LOCALHOST", c.localHost)
-	set("REMOTEIP", name{c.remoteIP, true})
-	set("REMOTEPORT", name{strconv.Itoa(int(c.remote.Port())), true})
+	set("REMOTEIP", inet.Name{Text: c.remoteIP, Known: true})
+	set("REMOTEPORT", inet.Name{Text: strconv.Itoa(int(c.remote.Port())), Known: true})
 	set("REMOTEHOST", c.remoteHost)
 	set("REMOTEINFO", c.info)
 }
 
-// errDenied says that the rules deny a connection.
-var errDenied = errors.New("denied")
-
 // admit greets the peer, learns who it is and asks the rules. It returns the
-// environment to serve the connection in, or errDenied, or the failure for
+// environment to serve the connection in, or a denial, or the failure for
 // which the connection is dropped.
 func (s *server) admit(c *connection) (*ucspi.Env, error) {
 	if !s.keepIPOptions && c.remote.Addr().Is4() {
@@ -88,43 +87,46 @@ func (s *server) admit(c *connection) (*ucspi.Env, error) {
 	if err != nil {
 		return nil, &failure{"unable to get local address", err}
 	}
-	c.local = addrPort(local)
+	c.local = inet.AddrPort(local)
 	c.localIP = c.local.Addr().WithZone("").String()
 
 	if s.localNameGiven {
-		c.localHost = name{s.localName, true}
+		c.localHost = inet.Name{Text: s.localName, Known: true}
 	} else {
 		c.localHost = s.names.localName(c.local.Addr())
 	}
 	if s.lookUpRemote {
 		c.remoteHost = s.names.nameOf(c.remote.Addr())
-		if s.paranoid && c.remoteHost.known && !s.names.hasAddress(c.remoteHost.text, c.remote.Addr()) {
-			c.remoteHost = name{}
+		if s.paranoid && c.remoteHost.Known && !s.names.hasAddress(c.remoteHost.Text, c.remote.Addr()) {
+			c.remoteHost = inet.Name{}
 		}
 	}
 	if s.ident {
-		c.info = ident(c.local, c.remote, identPort, s.identTimeout)
+		c.info = inet.Ident(c.local, c.remote, inet.IdentPort, s.identTimeout)
 	}
 	env := ucspi.NewEnv(s.environ)
 	c.setVariables(env)
-	return env, s.judge(c, env)
+	terms := s.terms
+	if err := s.judge(c, env, &terms); err != nil {
+		return nil, err
+	}
+	return env, s.hold(c, &terms)
 }
 
-// identPort is the port of the ident service (RFC 1413).
-const identPort = 113
-
-// judge asks the rules about a connection and sets their variables in env.
-func (s *server) judge(c *connection, env *ucspi.Env) error {
+// judge asks the rules about a connection and sets their variables in env and
+// t.
+func (s *server) judge(c *connection, env *ucspi.Env, t *terms) error {
 	if s.rulesFile == nil {
 		return nil
 	}
 	peer := rules.Peer{
 		IP:   c.remoteIP,
-		Host: c.remoteHost.text, HostKnown: c.remoteHost.known,
-		Info: c.info.text, InfoKnown: c.info.known,
+		Host: c.remoteHost.Text, HostKnown: c.remoteHost.Known,
+		Info: c.info.Text, InfoKnown: c.info.Known,
 	}
 	deny, err := s.rulesFile.Lookup(peer, func(name, value []byte) {
 		env.Set(string(name), string(value))
+		t.set(name, value)
 	})
 	switch {
 	case err != nil && s.rulesOptional && errors.Is(err, fs.ErrNotExist):
@@ -132,7 +134,7 @@ func (s *server) judge(c *connection, env *ucspi.Env) error {
 	case err != nil:
 		return &failure{"unable to read " + s.rules, err}
 	case deny:
-		return errDenied
+		return &denial{message: t.message}
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"qmail-smtpd/internal/inet"
 )
 
 // A listener is a listening socket, non-blocking.
@@ -42,7 +44,7 @@ func bindAndListen(fd int, address netip.AddrPort, backlog int) error {
 			return &failure{"unable to bind", err}
 		}
 	}
-	if err := unix.Bind(fd, sockaddr(address)); err != nil {
+	if err := unix.Bind(fd, inet.Sockaddr(address)); err != nil {
 		return &failure{"unable to bind", err}
 	}
 	return failed("unable to listen", unix.Listen(fd, backlog))
@@ -59,7 +61,7 @@ func newListener(fd int) (*listener, error) {
 		unix.Close(fd)
 		return nil, &failure{"unable to listen", err}
 	}
-	l := &listener{file: os.NewFile(uintptr(fd), "socket"), address: addrPort(name)}
+	l := &listener{file: os.NewFile(uintptr(fd), "socket"), address: inet.AddrPort(name)}
 	l.raw, err = l.file.SyscallConn()
 	return l, failed("unable to listen", err)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"qmail-smtpd/internal/inet"
 )
 
 // TestIPv6 shows what a program gets of an IPv6 connection, and that the
@@ -191,7 +193,7 @@ func TestFits(t *testing.T) {
 		{"[::1]:25", "[::1]", 25, true},
 		{"[::1]:25", "127.0.0.1", 25, false},
 	} {
-		host, known := literalAddress(test.host)
+		host, known := inet.Literal(test.host)
 		if got := fits(netip.MustParseAddrPort(test.have), host, known, test.port); got != test.want {
 			t.Errorf("%s for %s %d: %v", test.have, test.host, test.port, got)
 		}

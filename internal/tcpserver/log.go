@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"qmail-smtpd/internal/command"
+	"qmail-smtpd/internal/inet"
 )
 
 // A verbosity says which lines are logged.
@@ -80,7 +81,9 @@ func appendStart(b []byte, id int, c *connection) []byte {
 	return append(b, '\n')
 }
 
-func appendVerdict(b []byte, verdict string, id int, c *connection) []byte {
+// appendVerdict appends the line about a connection that is served or denied;
+// passed is the limit for which it is denied, or empty.
+func appendVerdict(b []byte, verdict string, id int, c *connection, passed string) []byte {
 	b = append(b, "tcpserver: "...)
 	b = append(b, verdict...)
 	b = append(b, ' ')
@@ -99,23 +102,26 @@ func appendVerdict(b []byte, verdict string, id int, c *connection) []byte {
 	b = appendField(b, c.info)
 	b = append(b, ':')
 	b = strconv.AppendUint(b, uint64(c.remote.Port()), 10)
+	if passed != "" {
+		b = append(append(b, ' '), passed...)
+	}
 	return append(b, '\n')
 }
 
 // appendField appends text from outside so that it cannot be taken for
 // anything else in the line.
-func appendField(b []byte, n name) []byte {
-	for i := range len(n.text) {
+func appendField(b []byte, n inet.Name) []byte {
+	for i := range len(n.Text) {
 		if i == 100 {
 			break
 		}
-		c := n.text[i]
+		c := n.Text[i]
 		if c < 33 || c > 126 || c == '%' || c == ':' {
 			c = '?'
 		}
 		b = append(b, c)
 	}
-	if len(n.text) >= 100 {
+	if len(n.Text) >= 100 {
 		b = append(b, "..."...)
 	}
 	return b

@@ -30,10 +30,16 @@ func TestMain(m *testing.M) {
 		"tcpserver": Command(map[string]ucspi.Builtin{
 			"echo":  func(args []string) (ucspi.Handler, error) { return echo{args[1:]}, nil },
 			"wrong": func(args []string) (ucspi.Handler, error) { return nil, unix.EINVAL },
+		}, map[string]ucspi.Filter{
+			"through": func(args []string, next ucspi.Builtin) (ucspi.Handler, error) {
+				program, err := next(args[1:])
+				return struct{ ucspi.Handler }{program}, err
+			},
 		}),
-		"echo":   cat,
-		"report": report,
-		"cat":    cat,
+		"echo":      cat,
+		"report":    report,
+		"ipoptions": ipOptions,
+		"cat":       cat,
 	}
 	if body, ok := table[filepath.Base(os.Args[0])]; ok {
 		os.Exit(body(os.Args))
@@ -146,6 +152,8 @@ func (e echo) Serve(ctx context.Context, c *ucspi.Conn) int {
 		}
 	}
 }
+
+func (e echo) Busy() string { return "busy" }
 
 // patience is how long a test waits for what must come.
 const patience = 30 * time.Second
@@ -320,4 +328,13 @@ func (c *client) all() string {
 
 func environ(variables ...string) []string {
 	return append(os.Environ(), variables...)
+}
+
+func writeFile(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"qmail-smtpd/internal/command"
+	"qmail-smtpd/internal/inet"
 )
 
 const usage = "tcpserver [ -1UXpPhHrRoOdDqQv ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] [ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] [ -t timeout ] host port program"
@@ -33,6 +34,7 @@ type options struct {
 	localNameGiven bool
 	uid, gid       uint32 // 0: leave as it is
 	alwaysExec     bool
+	terms          terms
 
 	host, port string
 	program    []string
@@ -50,12 +52,13 @@ func parse(args []string) (o *options, ok bool) {
 		identTimeout: 26 * time.Second,
 	}
 	getopt := command.NewGetopt(args, "dDvqQhHrR1UXx:t:u:g:l:b:B:c:pPoO")
-	getopt.Long = []string{"exec"}
+	getopt.Long = []string{"exec", "maxconnip=", "maxrateip=", "maxload="}
 	for {
 		option, argument, more := getopt.Next()
 		if !more {
 			break
 		}
+		ok = true
 		switch option {
 		case "v":
 			o.verbosity = everything
@@ -102,12 +105,29 @@ func parse(args []string) (o *options, ok bool) {
 			}
 		case "exec":
 			o.alwaysExec = true
+		case "maxconnip":
+			o.terms.connections = newLimit(argument)
+			ok = o.terms.connections.set
+		case "maxrateip":
+			o.terms.rate = newLimit(argument)
+			ok = o.terms.rate.set
+		case "maxload":
+			o.terms.load = newLimit(argument)
+			ok = o.terms.load.set
 		default:
+			ok = false
+		}
+		if !ok {
 			command.Usage("tcpserver", usage)
 			return nil, false
 		}
 	}
 	rest := getopt.Rest()
+	if len(rest) == 2 { // a port that is none is complained of first
+		if _, ok := inet.Port(rest[1]); !ok {
+			rest = append(rest, "")
+		}
+	}
 	if len(rest) < 3 {
 		if o.verbosity > nothing {
 			command.Usage("tcpserver", usage)

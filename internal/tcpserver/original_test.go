@@ -8,9 +8,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"qmail-smtpd/test/network"
 	"qmail-smtpd/test/programs"
 )
 
@@ -205,14 +207,14 @@ func TestOriginalServices(t *testing.T) {
 // TestOriginalNames compares what becomes of the names of the domain name
 // system.
 func TestOriginalNames(t *testing.T) {
-	server := serveDNS(t, zone{
-		reverse("127.0.0.1"): {"localhost"}, // as /etc/hosts has it
-		reverse("127.1.0.1"): {"good.test"}, "good.test": {"10.0.0.1", "127.1.0.1"},
-		reverse("127.1.0.2"): {"liar.test"}, "liar.test": {"10.0.0.1"},
-		reverse("127.1.0.3"): {"nowhere.test"},
-		reverse("127.1.0.4"): {"First.Test", "second.test"}, "first.test": {"127.1.0.4"},
-		reverse("127.1.0.6"): {"under_score.test"}, "under_score.test": {"127.1.0.6"},
-		reverse("127.1.0.7"): {strings.Repeat("long.", 30) + "test"},
+	server := network.ServeNames(t, network.Zone{
+		network.Reverse("127.0.0.1"): {"localhost"}, // as /etc/hosts has it
+		network.Reverse("127.1.0.1"): {"good.test"}, "good.test": {"10.0.0.1", "127.1.0.1"},
+		network.Reverse("127.1.0.2"): {"liar.test"}, "liar.test": {"10.0.0.1"},
+		network.Reverse("127.1.0.3"): {"nowhere.test"},
+		network.Reverse("127.1.0.4"): {"First.Test", "second.test"}, "first.test": {"127.1.0.4"},
+		network.Reverse("127.1.0.6"): {"under_score.test"}, "under_score.test": {"127.1.0.6"},
+		network.Reverse("127.1.0.7"): {strings.Repeat("long.", 30) + "test"},
 	})
 	clients := []string{"127.1.0.1", "127.1.0.2", "127.1.0.3", "127.1.0.4", "127.1.0.5", "127.1.0.6", "127.1.0.7"}
 	const rules = "=good.test:allow,X_RULE=\"good\"\n=.test:allow,X_RULE=\"test\"\n=:allow,X_RULE=\"named\"\n:deny\n"
@@ -227,12 +229,32 @@ func TestOriginalNames(t *testing.T) {
 	}
 }
 
+// identAnswers are what ident services may send before they close.
+var identAnswers = []string{
+	"1 , 2 : USERID : UNIX : joe\r\n",
+	"1 , 2 : USERID : UNIX : j o\te: e%\r\n",
+	"1,2:USERID:UNIX:\r\n",
+	"1,2:ERROR:NO-USER\r\n",
+	"1,2:ERROR:NO:USER\r\n",
+	"1,2:USERID:UNIX:no newline",
+	"\n",
+	":::x\ny\n",
+	"1,2:USERID:UNIX:" + strings.Repeat("a", 99) + "\n",
+	"1,2:USERID:UNIX:" + strings.Repeat("a", 100) + "\n",
+	"1,2:USERID:UNIX:" + strings.Repeat("a", 256) + "\n",
+	"1,2:USERID:UNIX:" + strings.Repeat("a", 257),
+	"1,2:USERID:UNIX:" + strings.Repeat("a", 300) + "\n",
+	"1,2" + strings.Repeat("x ", 2500) + ":::joe\n",
+	":::" + strings.Repeat(" ", 2000) + "joe\n",
+	":::\x01\x7f\xff\x80\n",
+}
+
 // TestOriginalIdent compares what becomes of the answers of ident services.
 func TestOriginalIdent(t *testing.T) {
 	for _, answer := range identAnswers {
 		t.Run(fmt.Sprintf("%.40q", answer), func(t *testing.T) {
 			t.Parallel()
-			ip, questions := serveIdent(t, answer)
+			ip, questions := network.ServeIdent(t, answer)
 			both(t, func(t *testing.T, tcpserver string) string {
 				got := service{
 					options: []string{"-Hl0", "-x", cdbName},
@@ -252,8 +274,14 @@ func TestOriginalIdent(t *testing.T) {
 // than the timeout.
 func TestOriginalIdentTimeout(t *testing.T) {
 	t.Parallel()
-	ip, _ := serveIdent(t, "")
+	ip, _ := network.ServeIdent(t, "")
 	both(t, func(t *testing.T, tcpserver string) string {
+		begin := time.Now()
+		defer func() {
+			if passed := time.Since(begin); passed > 20*time.Second { // the default is 26
+				t.Errorf("%s: %v", tcpserver, passed)
+			}
+		}()
 		return service{options: []string{"-Hl0", "-t1"}, from: []string{ip}}.run(t, tcpserver, "")
 	})
 }
@@ -296,7 +324,7 @@ func TestOriginalMistakes(t *testing.T) {
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			t.Parallel()
-			server := serveDNS(t, zone{})
+			server := network.ServeNames(t, network.Zone{})
 			both(t, func(t *testing.T, tcpserver string) string {
 				args := append(append(test.under, tcpserver), strings.Fields(test.args)...)
 				cmd := exec.Command(args[0], args[1:]...)

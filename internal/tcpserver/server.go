@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/internal/command"
+	"qmail-smtpd/internal/inet"
 	"qmail-smtpd/internal/rules"
 	"qmail-smtpd/internal/ucspi"
 )
@@ -24,8 +25,10 @@ type server struct {
 	rulesFile *rules.File // nil: everybody is allowed
 
 	handler  ucspi.Handler   // nil: programs are run
+	refuser  ucspi.Refuser   // nil: those over a limit are told nothing
 	sessions context.Context // done when sessions are to end
 	children *children
+	clients  *clients
 
 	acceptors sync.WaitGroup
 	serving   sync.WaitGroup // goroutines that serve a connection
@@ -168,7 +171,8 @@ func (s *server) take(l *listener, trouble *backoff) (c *connection, err error) 
 		s.serving.Add(1)
 		s.active++
 		s.lastID++
-		c = newConnection(fd, s.lastID, addrPort(peer))
+		c = newConnection(fd, s.lastID, inet.AddrPort(peer))
+		c.number = s.clients.enter(c.remote.Addr())
 		s.logStatus(nil)
 		return true
 	})
@@ -215,8 +219,8 @@ func (s *server) serve(c *connection) {
 	case err != nil:
 		s.refuse(c, err)
 	case s.handler != nil:
-		s.log.print(func(b []byte) []byte { return appendVerdict(b, "ok", c.id, c) })
-		s.finish(c.id, s.session(c, env))
+		s.log.print(func(b []byte) []byte { return appendVerdict(b, "ok", c.id, c, "") })
+		s.finish(c, c.id, s.session(c, env))
 	default:
 		s.launch(c, env)
 	}
@@ -225,23 +229,26 @@ func (s *server) serve(c *connection) {
 // refuse closes a connection that is denied or cannot be served.
 func (s *server) refuse(c *connection, err error) {
 	code := 111
-	if err == errDenied {
+	denied, isDenied := err.(*denial)
+	if isDenied {
 		code = 100
 	}
 	s.log.print(func(b []byte) []byte {
 		if s.handler == nil {
 			b = appendStart(b, c.id, c)
 		}
-		if err == errDenied {
-			b = appendVerdict(b, "deny", c.id, c)
+		if isDenied {
+			b = appendVerdict(b, "deny", c.id, c, denied.passed)
 		}
 		return b
 	})
-	if err != errDenied {
+	if !isDenied {
 		s.drop(err)
+	} else if denied.message != "" {
+		writeAll(c.fd, []byte(denied.message+"\r\n"))
 	}
 	unix.Close(c.fd)
-	s.finish(c.id, exited(code))
+	s.finish(c, c.id, exited(code))
 }
 
 func (s *server) drop(err error) {
@@ -252,17 +259,19 @@ func (s *server) drop(err error) {
 // of the log bear the connection's number.
 func (s *server) launch(c *connection, env *ucspi.Env) {
 	logStart := func(id int) {
-		s.log.print(func(b []byte) []byte { return appendVerdict(appendStart(b, id, c), "ok", id, c) })
+		s.log.print(func(b []byte) []byte { return appendVerdict(appendStart(b, id, c), "ok", id, c, "") })
 	}
-	if err := s.children.run(c.fd, env, logStart); err != nil {
+	ended := func(pid int, status waitStatus) { s.finish(c, pid, status) }
+	if err := s.children.run(c.fd, env, logStart, ended); err != nil {
 		logStart(c.id)
 		s.drop(err)
-		s.finish(c.id, exited(111))
+		s.finish(c, c.id, exited(111))
 	}
 }
 
-// finish counts the end of a connection.
-func (s *server) finish(id int, status waitStatus) {
+// finish counts the end of a connection, which the log knows by id.
+func (s *server) finish(c *connection, id int, status waitStatus) {
+	s.clients.leave(c.remote.Addr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.active--

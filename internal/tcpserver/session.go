@@ -1,6 +1,7 @@
 package tcpserver
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -16,27 +17,41 @@ import (
 	"qmail-smtpd/internal/ucspi"
 )
 
-// builtin returns the handler that serves in place of the program, or nil
-// where a program has to be run: the file that args[0] names must be the
-// very one that is running, and its base name one of builtins.
-func builtin(args []string, builtins map[string]ucspi.Builtin) (ucspi.Handler, error) {
-	build, ok := builtins[command.Base(args)]
-	if !ok {
-		return nil, nil
+// handlerOf returns the handler that serves in place of the program, or nil
+// where a program has to be run: args[0], and each program that a filter goes
+// on with, must be the very file that is running, and be known by its base
+// name. The refuser is that of the last program, nil where it is none.
+func handlerOf(args []string, builtins map[string]ucspi.Builtin, filters map[string]ucspi.Filter) (
+	handler ucspi.Handler, refuser ucspi.Refuser, err error) {
+	var build ucspi.Builtin
+	build = func(args []string) (ucspi.Handler, error) {
+		name := command.Base(args)
+		if program, ok := builtins[name]; ok && isSelf(args[0]) {
+			handler, err := program(args)
+			refuser, _ = handler.(ucspi.Refuser)
+			return handler, err
+		}
+		if filter, ok := filters[name]; ok && isSelf(args[0]) {
+			return filter(args, build)
+		}
+		return nil, ucspi.ErrNotBuiltin
 	}
-	path, err := command.Find(args[0])
+	handler, err = build(args)
+	if errors.Is(err, ucspi.ErrNotBuiltin) {
+		return nil, nil, nil
+	}
+	return handler, refuser, failed("unable to run "+args[0], err)
+}
+
+// isSelf tells whether a program is the file that is running.
+func isSelf(program string) bool {
+	path, err := command.Find(program)
 	if err != nil {
-		return nil, nil
+		return false
 	}
-	var program, self unix.Stat_t
-	if unix.Stat(path, &program) != nil || unix.Stat("/proc/self/exe", &self) != nil {
-		return nil, nil
-	}
-	if program.Dev != self.Dev || program.Ino != self.Ino {
-		return nil, nil
-	}
-	handler, err := build(args)
-	return handler, failed("unable to run "+args[0], err)
+	var found, self unix.Stat_t
+	return unix.Stat(path, &found) == nil && unix.Stat("/proc/self/exe", &self) == nil &&
+		found.Dev == self.Dev && found.Ino == self.Ino
 }
 
 // session serves a connection inside this process and closes it.

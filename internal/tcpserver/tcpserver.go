@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/internal/command"
+	"qmail-smtpd/internal/inet"
 	"qmail-smtpd/internal/rules"
 	"qmail-smtpd/internal/systemd"
 	"qmail-smtpd/internal/ucspi"
@@ -20,8 +21,9 @@ import (
 
 // Command is the body of tcpserver. A program that the command line names and
 // that is a link to the running binary is served by the builtin of its base
-// name; every other program is run for each connection.
-func Command(builtins map[string]ucspi.Builtin) command.Main {
+// name, or by the filter of its base name if the program that it goes on with
+// is served so; every other program is run for each connection.
+func Command(builtins map[string]ucspi.Builtin, filters map[string]ucspi.Filter) command.Main {
 	return func(args []string) int {
 		o, ok := parse(args)
 		if !ok {
@@ -31,13 +33,14 @@ func Command(builtins map[string]ucspi.Builtin) command.Main {
 			options:  o,
 			log:      &logger{verbosity: o.verbosity},
 			names:    newNames(),
+			clients:  newClients(),
 			stopping: make(chan struct{}),
 		}
 		s.room = sync.NewCond(&s.mu)
 		// Else a builtin's line to os.Stderr would end the process once nobody
 		// reads the log. Programs would inherit it if the signal were ignored.
 		signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
-		if err := s.open(builtins); err != nil {
+		if err := s.open(builtins, filters); err != nil {
 			return s.log.fatal(err)
 		}
 		return s.run()
@@ -45,7 +48,7 @@ func Command(builtins map[string]ucspi.Builtin) command.Main {
 }
 
 // open does what can fail before the first connection is accepted.
-func (s *server) open(builtins map[string]ucspi.Builtin) error {
+func (s *server) open(builtins map[string]ucspi.Builtin, filters map[string]ucspi.Filter) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
@@ -60,11 +63,11 @@ func (s *server) open(builtins map[string]ucspi.Builtin) error {
 	}
 	if !s.alwaysExec {
 		var err error
-		if s.handler, err = builtin(s.program, builtins); err != nil {
+		if s.handler, s.refuser, err = handlerOf(s.program, builtins, filters); err != nil {
 			return err
 		}
 	}
-	s.children = newChildren(s.program, s.finish)
+	s.children = newChildren(s.program)
 	s.environ = connectionEnviron(os.Environ())
 	if s.rulesGiven {
 		s.rulesFile = rules.NewFile(s.rules)
@@ -76,10 +79,11 @@ func (s *server) open(builtins map[string]ucspi.Builtin) error {
 // listen finds the sockets to serve: those that systemd handed over, else
 // one that it binds to the address on the command line.
 func (s *server) listen() error {
-	port, err := portNumber(s.port)
-	if err != nil {
-		return err
+	port, ok := inet.Port(s.port)
+	if !ok {
+		return &failure{"unable to figure out port number for " + s.port, nil}
 	}
+	var err error
 	if s.listeners, err = handedListeners(); err != nil {
 		return err
 	}
@@ -93,7 +97,7 @@ func (s *server) listen() error {
 			return err
 		}
 		s.listeners = []*listener{l}
-	} else if host, known := literalAddress(s.host); !slices.ContainsFunc(s.listeners, func(l *listener) bool {
+	} else if host, known := inet.Literal(s.host); !slices.ContainsFunc(s.listeners, func(l *listener) bool {
 		return fits(l.address, host, known, port)
 	}) {
 		s.log.warn(fmt.Sprintf("serving %s that was handed over, not %s port %s as the command line says",

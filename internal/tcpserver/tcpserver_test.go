@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/internal/command"
+	"qmail-smtpd/test/network"
 	"qmail-smtpd/test/programs"
 )
 
@@ -205,7 +206,7 @@ func TestUserThatItIs(t *testing.T) {
 // program does not run yet, is served although the server stops.
 func TestTermWaitsForStarts(t *testing.T) {
 	t.Parallel()
-	ip, questions := serveIdent(t, "")
+	ip, questions := network.ServeIdent(t, "")
 	p := start(t, exec.Command(self(t, "tcpserver"), "-1vHl0", "-t2", "127.0.0.1", "0", self(t, "cat")))
 	c := p.connect("127.0.0.1", ip)
 	<-questions

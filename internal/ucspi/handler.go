@@ -2,6 +2,7 @@ package ucspi
 
 import (
 	"context"
+	"errors"
 	"net"
 )
 
@@ -22,6 +23,22 @@ type Handler interface {
 	Serve(ctx context.Context, c *Conn) (exit int)
 }
 
+// A Refuser is a Handler that has words for a client that the server does not
+// serve at the moment, because of a limit.
+type Refuser interface {
+	// Busy returns what to tell the client, a line without its end.
+	Busy() string
+}
+
 // A Builtin makes the Handler for a command line, whose args[0] is the name
 // of the program.
 type Builtin func(args []string) (Handler, error)
+
+// A Filter makes the Handler for a command line that goes on with that of
+// another program, such as "recordio qmail-smtpd". next makes the Handler for
+// the rest of it.
+type Filter func(args []string, next Builtin) (Handler, error)
+
+// ErrNotBuiltin is the error of a Builtin or Filter for a command line that
+// has to be executed.
+var ErrNotBuiltin = errors.New("not built in")

@@ -1,4 +1,4 @@
-package tcpserver
+package inet
 
 import (
 	"bytes"
@@ -9,25 +9,8 @@ import (
 	"time"
 )
 
-// identAnswers are what ident services may send before they close.
-var identAnswers = []string{
-	"1 , 2 : USERID : UNIX : joe\r\n",
-	"1 , 2 : USERID : UNIX : j o\te: e%\r\n",
-	"1,2:USERID:UNIX:\r\n",
-	"1,2:ERROR:NO-USER\r\n",
-	"1,2:ERROR:NO:USER\r\n",
-	"1,2:USERID:UNIX:no newline",
-	"\n",
-	":::x\ny\n",
-	"1,2:USERID:UNIX:" + strings.Repeat("a", 99) + "\n",
-	"1,2:USERID:UNIX:" + strings.Repeat("a", 100) + "\n",
-	"1,2:USERID:UNIX:" + strings.Repeat("a", 256) + "\n",
-	"1,2:USERID:UNIX:" + strings.Repeat("a", 257),
-	"1,2:USERID:UNIX:" + strings.Repeat("a", 300) + "\n",
-	"1,2" + strings.Repeat("x ", 2500) + ":::joe\n",
-	":::" + strings.Repeat(" ", 2000) + "joe\n",
-	":::\x01\x7f\xff\x80\n",
-}
+// patience is how long a test waits for what must come.
+const patience = 30 * time.Second
 
 // TestIdentWaits shows that an answer may come in pieces, and that the port
 // of the client comes first in the question.
@@ -52,8 +35,8 @@ func TestIdentWaits(t *testing.T) {
 		}
 	}()
 	port := listener.Addr().(*net.TCPAddr).AddrPort().Port()
-	got := ident(netip.MustParseAddrPort("127.0.0.7:25"), netip.MustParseAddrPort("127.0.0.1:4321"), port, patience)
-	if want := (name{"joe", true}); got != want {
+	got := Ident(netip.MustParseAddrPort("127.0.0.7:25"), netip.MustParseAddrPort("127.0.0.1:4321"), port, patience)
+	if want := (Name{"joe", true}); got != want {
 		t.Errorf("%v, want %v", got, want)
 	}
 	if got, want := <-question, "127.0.0.7 4321 , 25\r\n"; got != want {
@@ -69,16 +52,21 @@ func TestIdentRefused(t *testing.T) {
 	port := listener.Addr().(*net.TCPAddr).AddrPort().Port()
 	listener.Close()
 	here := netip.MustParseAddrPort("127.0.0.1:25")
-	if got := ident(here, here, port, patience); got.known {
+	if got := Ident(here, here, port, patience); got.Known {
 		t.Errorf("got %v from nobody", got)
 	}
-	if got := ident(here, here, port, 0*time.Second); got.known {
+	if got := Ident(here, here, port, 0*time.Second); got.Known {
 		t.Errorf("got %v in no time", got)
 	}
 }
 
 func FuzzIdentAnswer(f *testing.F) {
-	for _, answer := range identAnswers {
+	for _, answer := range []string{
+		"1 , 2 : USERID : UNIX : j o\te: e%\r\n",
+		"1,2:ERROR:NO-USER\r\n",
+		"1,2:USERID:UNIX:no newline",
+		"1,2:USERID:UNIX:" + strings.Repeat("a", 300) + "\n",
+	} {
 		f.Add([]byte(answer), 1)
 	}
 	f.Fuzz(func(t *testing.T, answer []byte, cut int) {

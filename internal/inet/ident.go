@@ -1,4 +1,4 @@
-package tcpserver
+package inet
 
 import (
 	"context"
@@ -11,32 +11,35 @@ import (
 // maxInfo is the number of bytes after which an answer is cut.
 const maxInfo = 257
 
-// ident asks the peer's ident service (RFC 1413), at port, who holds the
+// IdentPort is the port of the ident service.
+const IdentPort = 113
+
+// Ident asks the peer's ident service (RFC 1413), at port, who holds the
 // connection between local and remote. The answer is empty where the service
 // says that it cannot tell, and unknown where there is no answer in time.
-func ident(local, remote netip.AddrPort, port uint16, timeout time.Duration) name {
+func Ident(local, remote netip.AddrPort, port uint16, timeout time.Duration) Name {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(local.Addr(), 0)), KeepAlive: -1}
 	conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(remote.Addr(), port).String())
 	if err != nil {
-		return name{}
+		return Name{}
 	}
 	defer conn.Close()
 	deadline, _ := ctx.Deadline()
 	conn.SetDeadline(deadline)
 	if _, err := fmt.Fprintf(conn, "%d , %d\r\n", remote.Port(), local.Port()); err != nil {
-		return name{}
+		return Name{}
 	}
 	var answer identAnswer
 	buf := make([]byte, 128)
 	for {
 		n, err := conn.Read(buf)
 		if answer.read(buf[:n]) {
-			return name{string(answer.info), true}
+			return Name{string(answer.info), true}
 		}
 		if err != nil {
-			return name{}
+			return Name{}
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package tcpserver
+package inet
 
 import (
 	"net/netip"
@@ -7,16 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestPortNumber(t *testing.T) {
+func TestPort(t *testing.T) {
 	for text, want := range map[string]uint16{"": 0, "0": 0, "25": 25, "smtp": 25, "99999": 34463} {
-		if got, err := portNumber(text); got != want || err != nil {
-			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
+		if got, ok := Port(text); got != want || !ok {
+			t.Errorf("%q: %d, %v; want %d", text, got, ok, want)
 		}
 	}
 	for _, text := range []string{"25x", "-1", "no such service", " 25"} {
-		want := "unable to figure out port number for " + text
-		if got, err := portNumber(text); err == nil || err.Error() != want {
-			t.Errorf("%q: %d, %v; want %q", text, got, err, want)
+		if got, ok := Port(text); ok {
+			t.Errorf("%q: %d", text, got)
 		}
 	}
 }
@@ -32,24 +31,24 @@ func TestAddrPort(t *testing.T) {
 		{&unix.SockaddrInet6{Port: 25, Addr: [16]byte{0xfe, 0x80, 15: 1}, ZoneId: 1}, "[fe80::1%lo]:25"},
 		{&unix.SockaddrUnix{Name: "/run/socket"}, "invalid AddrPort"},
 	} {
-		if got := addrPort(test.from); got.String() != test.want {
+		if got := AddrPort(test.from); got.String() != test.want {
 			t.Errorf("%v: %s, want %s", test.from, got, test.want)
 		}
 	}
 }
 
-// FuzzLiteralAddress checks that an address survives the kernel's form.
-func FuzzLiteralAddress(f *testing.F) {
+// FuzzLiteral checks that an address survives the kernel's form.
+func FuzzLiteral(f *testing.F) {
 	for _, host := range []string{"", "0", "127.0.0.1", "::", "[::1]", "fe80::1%lo", "fe80::1%1", "[fe80::1%9999999999]", "::ffff:1.2.3.4", "mail", "[", "1.2.3"} {
 		f.Add(host)
 	}
 	f.Fuzz(func(t *testing.T, host string) {
-		addr, ok := literalAddress(host)
+		addr, ok := Literal(host)
 		if !ok {
 			return
 		}
 		want := netip.AddrPortFrom(addr.WithZone(""), 25)
-		got := addrPort(sockaddr(netip.AddrPortFrom(addr, 25)))
+		got := AddrPort(Sockaddr(netip.AddrPortFrom(addr, 25)))
 		if got.Addr().WithZone("") != want.Addr() || got.Port() != 25 {
 			t.Errorf("%q: %v became %v", host, want, got)
 		}
