@@ -1,6 +1,11 @@
 package command
 
-import "testing"
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
 
 func TestGetopt(t *testing.T) {
 	getopt := ours(t) + "/getopt"
@@ -37,4 +42,39 @@ func TestGetopt(t *testing.T) {
 			t.Errorf("%q: %+v, want %+v", c.args, got, want)
 		}
 	}
+}
+
+// FuzzGetopt reads any words to their end: what is left is the end of them,
+// and nothing is read twice.
+func FuzzGetopt(f *testing.F) {
+	for _, words := range []string{"-ab\nvalue\nx", "-b", "--\n-a", "--value=1\n-", "-\xff\n\n"} {
+		f.Add(words)
+	}
+	stderr, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		f.Fatal(err)
+	}
+	os.Stderr = stderr
+	f.Fuzz(func(t *testing.T, words string) {
+		args := append([]string{"getopt"}, strings.Split(words, "\n")...)
+		getopt := NewGetopt(args, "ab:")
+		getopt.Long = []string{"long", "value="}
+		var read int
+		for {
+			option, argument, ok := getopt.Next()
+			if !ok {
+				break
+			}
+			if read += 1 + len(argument); read > 2*len(words)+2 {
+				t.Fatalf("%q: does not end", args)
+			}
+			if option == "" {
+				t.Errorf("%q: an empty option", args)
+			}
+		}
+		rest := getopt.Rest()
+		if len(rest) >= len(args) || !slices.Equal(rest, args[len(args)-len(rest):]) {
+			t.Errorf("%q: left %q", args, rest)
+		}
+	})
 }
