@@ -1,6 +1,7 @@
 // Package units renders systemd units from service directories.
 //
-// Reading a directory and rendering it are separate: Read touches the file
-// system, Render is a pure function from what was read to the texts of units.
-// The package imports nothing of this module.
+// Reading and rendering are separate: Read and Scan touch the file system,
+// Render and Generate are pure functions from what was read to the texts of
+// units. The package never writes a unit, talks to systemd or waits for
+// anything.
 package units

@@ -2,28 +2,66 @@ package units
 
 import "strings"
 
-// DropIns returns the drop-ins that units which are not rendered from s, such
-// as those that packages ship, need to do what env/ of s says: that of each
-// socket unit about addresses and backlog, that of the service unit about the
-// network. files are the texts of the unit files, unit → text; the map has the
-// same keys, with an empty text where no drop-in is needed.
-func DropIns(s Service, files map[string]string) map[string]string {
-	rendered := Render(s)
-	dropIns := map[string]string{}
-	for unit, text := range files {
-		dropIns[unit] = ""
-		if strings.HasSuffix(unit, ".socket") {
-			has, wants := socketSettings(text), socketSettings(rendered[unit])
-			if wants != has {
-				dropIns[unit] = "[Socket]\nListenStream=\n" + wants
-			}
-			continue
-		}
-		if s.NeedsNetwork() && strings.Contains(text, "\nPrivateNetwork=yes\n") {
-			dropIns[unit] = "[Service]\nPrivateNetwork=no\n"
+// adapt returns the drop-in that the unit file of unit needs to do what the
+// directory of s says; empty: none. What does not come from a package is the
+// administrator's, who says all there is to say.
+func adapt(s Service, unit string, file UnitFile, rendered map[string]string) string {
+	if strings.TrimSpace(file.Text) == "" || strings.HasPrefix(file.Path, "/etc/") || strings.HasPrefix(file.Path, "/run/") {
+		return ""
+	}
+	conf := s.conf(unit)
+	if !says(conf, file.Text) {
+		conf = ""
+	}
+	return conf + environment(s, unit, file.Text+conf, rendered)
+}
+
+// conf is the text of the directory that becomes the drop-in of a unit, with
+// a newline at its end.
+func (s Service) conf(unit string) string {
+	var text string
+	switch {
+	case unit == s.Base+".service":
+		text = s.Service
+	case unit == s.Base+"-log.service":
+		text = s.LogConf
+	case unit != s.Base+"-log.socket":
+		text = s.Socket
+	}
+	if strings.TrimSpace(text) == "" {
+		return ""
+	}
+	return strings.TrimRight(text, "\n") + "\n"
+}
+
+// says tells whether a drop-in has settings that a unit has not.
+func says(conf, unit string) bool {
+	has := map[string]bool{}
+	for _, line := range strings.Split(unit, "\n") {
+		has[strings.TrimSpace(line)] = true
+	}
+	for _, line := range strings.Split(conf, "\n") {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.ContainsAny(line[:1], "#;[") && !has[line] {
+			return true
 		}
 	}
-	return dropIns
+	return false
+}
+
+// environment returns what env/, and run, add to a unit.
+func environment(s Service, unit, text string, rendered map[string]string) string {
+	if strings.HasSuffix(unit, ".socket") {
+		has, wants := socketSettings(text), socketSettings(rendered[unit])
+		if wants != has {
+			return "[Socket]\nListenStream=\n" + wants
+		}
+		return ""
+	}
+	if unit == s.Base+".service" && s.NeedsNetwork() && setting(text, "PrivateNetwork") == "yes" {
+		return "[Service]\nPrivateNetwork=no\n"
+	}
+	return ""
 }
 
 // socketSettings returns the lines of a socket unit that env/ can change.
@@ -38,19 +76,9 @@ func socketSettings(text string) string {
 }
 
 // NeedsNetwork tells whether the service looks clients up, by DNS or by the
-// ident protocol, as env/REMOTENAME and env/REMOTEINFO say.
+// ident protocol, as env/REMOTENAME, env/REMOTEINFO and run say.
 func (s Service) NeedsNetwork() bool {
 	name, info := s.Env["REMOTENAME"], s.Env["REMOTEINFO"]
-	return name == "h" || name == "p" ||
+	return s.RBL || name == "h" || name == "p" ||
 		info == "r" || info != "" && info[0] >= '0' && info[0] <= '9'
-}
-
-// SocketUnits returns the names of the socket units of s, without that of its
-// log.
-func (s Service) SocketUnits() []string {
-	var names []string
-	for _, socket := range s.sockets() {
-		names = append(names, socket.unit+".socket")
-	}
-	return names
 }

@@ -7,11 +7,6 @@ import (
 )
 
 func TestDropIns(t *testing.T) {
-	shipped := Shipped()
-	files := map[string]string{
-		"qmail-smtpd.socket":  shipped["qmail-smtpd.socket"],
-		"qmail-smtpd.service": shipped["qmail-smtpd.service"],
-	}
 	for _, c := range []struct {
 		env             map[string]string
 		socket, service string
@@ -31,9 +26,11 @@ func TestDropIns(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := Service{Dir: "/var/qmail/service/smtpd", Base: "qmail-smtpd", Log: true, Listen: listen, Backlog: c.env["BACKLOG"], Env: c.env}
-		want := map[string]string{"qmail-smtpd.socket": c.socket, "qmail-smtpd.service": c.service}
-		if diff := cmp.Diff(want, DropIns(s, files)); diff != "" {
-			t.Errorf("%v: %s", c.env, diff)
+		files, _ := GenerateOne(s, shippedLook("/usr/lib/systemd/system/", nil))
+		for unit, want := range map[string]string{"qmail-smtpd.socket": c.socket, "qmail-smtpd.service": c.service} {
+			if diff := cmp.Diff(want, files[unit+".d/05-svcompat.conf"]); diff != "" {
+				t.Errorf("%v: %s: %s", c.env, unit, diff)
+			}
 		}
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
-const errNotDir = syscall.ENOTDIR
+// maxSocketPath is the longest path of a socket that the kernel takes.
+const maxSocketPath = 107
 
 // ParseListen reads the text of systemd/listen: an address a line, optionally
 // followed by a descriptor name. $NAME stands for a variable of env; IP is 0
@@ -77,6 +77,9 @@ func expand(word string, env map[string]string) (string, error) {
 // ListenStream= takes: a path, a port, or a numeric address and a port.
 func streamAddress(word string) (string, error) {
 	if strings.HasPrefix(word, "/") {
+		if Printable(word) != word || strings.HasSuffix(word, `\`) || len(word) > maxSocketPath {
+			return "", fmt.Errorf("not the path of a socket: %s", word)
+		}
 		return word, nil
 	}
 	colon := strings.LastIndexByte(word, ':')

@@ -2,7 +2,10 @@ package units
 
 import (
 	"errors"
+	"fmt"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // DefaultBase is the base name of the units of an entry of /service that
@@ -51,20 +54,71 @@ func validBase(base string) error {
 	return nil
 }
 
+// plain tells whether a path can stand in a unit file wherever a path is
+// taken: systemd has no way to write the others.
+func plain(path string) bool {
+	return utf8.ValidString(path) && path == strings.TrimSpace(path) &&
+		strings.IndexFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`"'\\`, r) }) < 0
+}
+
+// Printable writes a text for a line that people read: control characters
+// and what is no UTF-8 as \xNN.
+func Printable(text string) string {
+	clean := func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError }
+	if strings.IndexFunc(text, clean) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		if clean(r) {
+			for i := range size {
+				fmt.Fprintf(&b, `\x%02x`, text[i])
+			}
+		} else {
+			b.WriteString(text[:size])
+		}
+		text = text[size:]
+	}
+	return b.String()
+}
+
+// EncodeWord writes any word with letters, digits and "/._-%" alone, as the
+// commands that run in units take it; DecodeWord reads it.
+func EncodeWord(word string) string {
+	var b strings.Builder
+	for i := range len(word) {
+		c := word[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("/._-", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02x", c)
+		}
+	}
+	return b.String()
+}
+
+// DecodeWord reads what EncodeWord wrote.
+func DecodeWord(word string) (string, error) { return url.PathUnescape(word) }
+
 // escapePath writes path as a value in a unit file: a percent sign begins a
 // specifier there.
 func escapePath(path string) string {
 	return strings.ReplaceAll(path, "%", "%%")
 }
 
-// quoteWord writes a word of a command line in a unit file.
-func quoteWord(word string) string {
-	return quotePath(strings.ReplaceAll(word, "$", "$$"))
+// escapeText is escapePath for a path that is only shown.
+func escapeText(path string) string {
+	// a backslash at the end would join lines
+	return escapePath(Printable(strings.ReplaceAll(path, `\`, `\x5c`)))
 }
 
 // quotePath writes a word of a list in a unit file.
 func quotePath(path string) string {
-	path = strings.NewReplacer("%", "%%", `\`, `\\`, `"`, `\"`).Replace(path)
+	if strings.ContainsAny(path, `%\"`) {
+		path = strings.NewReplacer("%", "%%", `\`, `\\`, `"`, `\"`).Replace(path)
+	}
 	if strings.ContainsAny(path, " \t'\"\\;") {
 		return `"` + path + `"`
 	}

@@ -2,11 +2,15 @@ package units
 
 import (
 	"fmt"
+	"path"
 	"strings"
 )
 
 // RuntimeDir is where the FIFOs between services and their logs are.
 const RuntimeDir = "/run/svcompat"
+
+// program is where the package has the commands that only units use.
+const program = "/usr/libexec/qmail-smtpd/svcompat"
 
 // searchPath is where a run script finds programs, as under svscanboot.
 const searchPath = "/command:/usr/local/bin:/usr/local/sbin:/bin:/sbin:/usr/bin:/usr/sbin"
@@ -21,25 +25,24 @@ func FIFO(base string) string {
 // that an administrator's win over them.
 func Render(s Service) map[string]string {
 	files := map[string]string{}
-	base := s.Base
 	for _, socket := range s.sockets() {
 		files[socket.unit+".socket"] = renderSocket(s, socket)
-		dropIn(files, socket.unit+".socket", s.Socket)
 	}
-	files[base+".service"] = renderService(s)
-	dropIn(files, base+".service", s.Service)
+	files[s.Base+".service"] = renderService(s)
 	if s.Log {
-		files[base+"-log.socket"] = renderLogSocket(s)
-		files[base+"-log.service"] = renderLogService(s)
-		dropIn(files, base+"-log.service", s.LogConf)
+		files[s.Base+"-log.socket"] = renderLogSocket(s)
+		files[s.Base+"-log.service"] = renderLogService(s)
+	}
+	for _, unit := range s.Units() {
+		conf := s.conf(unit)
+		if !strings.HasSuffix(unit, ".socket") {
+			conf += environment(s, unit, conf, nil)
+		}
+		if conf != "" {
+			files[unit+".d/05-svcompat.conf"] = conf
+		}
 	}
 	return files
-}
-
-func dropIn(files map[string]string, unit, text string) {
-	if strings.TrimSpace(text) != "" {
-		files[unit+".d/05-svcompat.conf"] = text
-	}
 }
 
 // A socketUnit is one socket unit of a service. One unit has one descriptor
@@ -69,11 +72,30 @@ next:
 	return sockets
 }
 
+// Units returns the names of the units of s: its sockets, its service, and the
+// two of its log.
+func (s Service) Units() []string {
+	units := append(s.SocketUnits(), s.Base+".service")
+	if s.Log {
+		units = append(units, s.Base+"-log.socket", s.Base+"-log.service")
+	}
+	return units
+}
+
+// SocketUnits returns the names of the socket units of s, without that of its
+// log.
+func (s Service) SocketUnits() []string {
+	var names []string
+	for _, socket := range s.sockets() {
+		names = append(names, socket.unit+".socket")
+	}
+	return names
+}
+
 func renderSocket(s Service, socket socketUnit) string {
 	var b strings.Builder
 	service := s.Base + ".service"
-	fmt.Fprintf(&b, "[Unit]\nDescription=Sockets of %s\n", escapePath(s.Dir))
-	fmt.Fprintf(&b, "Documentation=man:svscan(8)\nSourcePath=%s\n", escapePath(s.Dir+"/systemd/listen"))
+	b.WriteString(heading("Sockets of", s.Dir, s.Dir+"/systemd/listen"))
 	fmt.Fprintf(&b, "Wants=%s\n\n[Socket]\n", service)
 	if socket.unit != s.Base {
 		fmt.Fprintf(&b, "Service=%s\n", service)
@@ -98,27 +120,46 @@ func renderSocket(s Service, socket socketUnit) string {
 	return b.String()
 }
 
+// heading begins a unit made from the directory dir, for source in it.
+func heading(what, dir, source string) string {
+	text := fmt.Sprintf("[Unit]\nDescription=%s %s\nDocumentation=man:svscan(8)\n", what, escapeText(dir))
+	if plain(source) {
+		text += "SourcePath=" + escapePath(source) + "\n"
+	}
+	return text
+}
+
+// mounts is what has to be mounted for the directory dir.
+func mounts(dir string) string {
+	for !plain(dir) {
+		dir = path.Dir(dir)
+	}
+	return "RequiresMountsFor=" + quotePath(dir) + "\n"
+}
+
 func renderService(s Service) string {
 	var b strings.Builder
-	dir := escapePath(s.Dir)
-	fmt.Fprintf(&b, "[Unit]\nDescription=Service directory %s\n", dir)
-	fmt.Fprintf(&b, "Documentation=man:svscan(8)\nSourcePath=%s/run\nRequiresMountsFor=%s\n", dir, quotePath(s.Dir))
-	if s.Log {
-		log := s.Base + "-log"
+	b.WriteString(heading("Service directory", s.Dir, s.Dir+"/run") + mounts(s.Dir))
+	log := s.Base + "-log"
+	switch {
+	case s.LogDown:
+		// nothing else makes the pipe, and a plain file would take its place
+		fmt.Fprintf(&b, "Wants=svscan.service\nAfter=%s.socket %s.service svscan.service\n", log, log)
+	case s.LogExtras.NotificationFD != 0:
+		// it may never be ready
+		fmt.Fprintf(&b, "Wants=%s.socket %s.service\nAfter=%s.socket\n", log, log, log)
+	case s.Log:
 		fmt.Fprintf(&b, "Wants=%s.socket %s.service\nAfter=%s.socket %s.service\n", log, log, log, log)
 	}
 	fmt.Fprintf(&b, "ConditionPathExists=!%s/%s.once\n", RuntimeDir, s.Base)
-	b.WriteString("StartLimitIntervalSec=0\n\n[Service]\nType=exec\n")
-	fmt.Fprintf(&b, "ExecStart=@%s ./run\nWorkingDirectory=%s\n", quoteWord(s.Dir+"/run"), dir)
-	fmt.Fprintf(&b, "Environment=PATH=%s\n", searchPath)
-	var sockets []string
-	for _, socket := range s.sockets() {
-		sockets = append(sockets, socket.unit+".socket")
+	b.WriteString(s.Extras.unitSection())
+	b.WriteString("StartLimitIntervalSec=0\n\n[Service]\n")
+	b.WriteString(s.Extras.commands(s.Dir, s.Name))
+	if sockets := s.SocketUnits(); len(sockets) > 0 {
+		// this list, unlike others, has its backslashes taken away
+		fmt.Fprintf(&b, "Sockets=%s\n", strings.ReplaceAll(strings.Join(sockets, " "), `\`, `\\`))
 	}
-	if len(sockets) > 0 {
-		fmt.Fprintf(&b, "Sockets=%s\n", strings.Join(sockets, " "))
-	}
-	b.WriteString("Restart=always\nRestartSec=1\nKillMode=process\nIgnoreSIGPIPE=no\n")
+	b.WriteString(s.Extras.ending())
 	if s.Log {
 		fmt.Fprintf(&b, "StandardOutput=file:%s\nStandardError=journal\n", FIFO(s.Base))
 	} else {
@@ -130,24 +171,76 @@ func renderService(s Service) string {
 
 func renderLogSocket(s Service) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "[Unit]\nDescription=Log pipe of %s\n", escapePath(s.Dir))
-	fmt.Fprintf(&b, "Documentation=man:svscan(8)\nSourcePath=%s\n\n[Socket]\n", escapePath(s.Dir+"/log/run"))
-	fmt.Fprintf(&b, "ListenFIFO=%s\nSocketMode=0600\nPipeSize=1M\nTriggerLimitIntervalSec=0\n", FIFO(s.Base))
+	b.WriteString(heading("Log pipe of", s.Dir, s.Dir+"/log/run"))
+	fmt.Fprintf(&b, "\n[Socket]\nListenFIFO=%s\nSocketMode=0600\nPipeSize=1M\nTriggerLimitIntervalSec=0\n", FIFO(s.Base))
 	b.WriteString("\n[Install]\nWantedBy=sockets.target\n")
 	return b.String()
 }
 
 func renderLogService(s Service) string {
 	var b strings.Builder
-	dir := escapePath(s.Dir + "/log")
-	fmt.Fprintf(&b, "[Unit]\nDescription=Log service of %s\n", escapePath(s.Dir))
-	fmt.Fprintf(&b, "Documentation=man:svscan(8)\nSourcePath=%s/run\nRequiresMountsFor=%s\n", dir, quotePath(s.Dir))
-	b.WriteString("StartLimitIntervalSec=0\n\n[Service]\nType=exec\n")
-	fmt.Fprintf(&b, "ExecStart=@%s ./run\nWorkingDirectory=%s\n", quoteWord(s.Dir+"/log/run"), dir)
-	fmt.Fprintf(&b, "Environment=PATH=%s\n", searchPath)
-	fmt.Fprintf(&b, "ReadWritePaths=%s\n", quotePath("-"+s.Dir+"/log"))
-	b.WriteString("Restart=always\nRestartSec=1\nKillMode=process\nIgnoreSIGPIPE=no\n")
+	dir := s.Dir + "/log"
+	b.WriteString(heading("Log service of", s.Dir, dir+"/run") + mounts(s.Dir))
+	b.WriteString(s.LogExtras.unitSection())
+	fmt.Fprintf(&b, "ConditionPathExists=!%s/%s-log.once\n", RuntimeDir, s.Base)
+	b.WriteString("StartLimitIntervalSec=0\n\n[Service]\n")
+	b.WriteString(s.LogExtras.commands(dir, s.Name+"/log"))
+	// without its socket it has no input
+	fmt.Fprintf(&b, "Sockets=%s\n", strings.ReplaceAll(s.Base, `\`, `\\`)+"-log.socket")
+	if plain(dir) {
+		fmt.Fprintf(&b, "ReadWritePaths=%s\n", quotePath("-"+dir))
+	}
+	b.WriteString(s.LogExtras.ending())
 	b.WriteString("StandardInput=socket\nStandardOutput=journal\nStandardError=journal\n")
 	b.WriteString("\n[Install]\nWantedBy=multi-user.target\n")
 	return b.String()
+}
+
+// unitSection is what the extras add to the section [Unit].
+func (e Extras) unitSection() string {
+	if e.NotificationFD == 0 {
+		return ""
+	}
+	// The default dependencies would have the boot wait until a service that
+	// may never be ready is.
+	return "DefaultDependencies=no\nRequires=sysinit.target\nAfter=sysinit.target basic.target\n" +
+		"Conflicts=shutdown.target\nBefore=shutdown.target\n"
+}
+
+// commands is how ./run in the directory dir starts, and ./finish when it
+// has ended.
+func (e Extras) commands(dir, name string) string {
+	var b strings.Builder
+	in := ""
+	if !plain(dir) {
+		in = " -d " + escapePath(EncodeWord(dir))
+	}
+	switch {
+	case e.NotificationFD != 0:
+		fmt.Fprintf(&b, "Type=notify\nNotifyAccess=all\nTimeoutStartSec=infinity\nExecStart=%s .svscan-run%s -n %d\n", program, in, e.NotificationFD)
+	case in != "":
+		fmt.Fprintf(&b, "Type=exec\nExecStart=%s .svscan-run%s\n", program, in)
+	default:
+		fmt.Fprintf(&b, "Type=exec\nExecStart=@%s ./run\n", quotePath(dir+"/run"))
+	}
+	if e.Finish {
+		fmt.Fprintf(&b, "ExecStopPost=-%s .svscan-finish%s %s\n", program, in, escapePath(EncodeWord(name)))
+	}
+	if in == "" {
+		fmt.Fprintf(&b, "WorkingDirectory=%s\n", escapePath(dir))
+	}
+	fmt.Fprintf(&b, "Environment=PATH=%s\n", searchPath)
+	return b.String()
+}
+
+// ending is how a service is stopped and what follows when it has ended.
+func (e Extras) ending() string {
+	text := "Restart=always\nRestartSec=1\nKillMode=process\nIgnoreSIGPIPE=no\n"
+	if e.DownSignal != "" {
+		text += "KillSignal=" + e.DownSignal + "\n"
+	}
+	if e.TimeoutKill != "" {
+		text += "TimeoutStopSec=" + e.TimeoutKill + "\n"
+	}
+	return text
 }

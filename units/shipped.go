@@ -78,10 +78,36 @@ Restart=always
 RestartSec=1
 KillMode=process
 FileDescriptorStoreMax=8192
+LimitNOFILE=524288
 WatchdogSec=60
 RuntimeDirectory=svcompat
 RuntimeDirectoryPreserve=yes
 Environment=PATH=` + searchPath + `
+CapabilityBoundingSet=CAP_KILL
+NoNewPrivileges=yes
+PrivateMounts=yes
+ReadOnlyPaths=-/boot -/efi -/usr/bin -/usr/sbin -/usr/lib -/usr/libexec -/usr/share
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+ProtectProc=invisible
+ProcSubset=pid
+PrivateDevices=yes
+PrivateNetwork=yes
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+KeyringMode=private
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
 
 [Install]
 WantedBy=multi-user.target

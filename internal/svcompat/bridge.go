@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,12 +13,16 @@ import (
 	"qmail-smtpd/internal/command"
 	"qmail-smtpd/internal/systemd"
 	"qmail-smtpd/internal/systemd/manager"
-	"qmail-smtpd/units"
 )
 
 const (
-	reconnectAfter = time.Second
-	callLimit      = 20 * time.Second // of one call to systemd, which may stall while it reloads
+	reconnectEvery = 200 * time.Millisecond
+	reconnectTries = 50
+	callLimit      = 30 * time.Second // of one question to systemd, which may stall while it reloads
+
+	// A file system that was read-only when a process got its mount namespace
+	// stays so in there. After readOnlyLimit another svscan has a look.
+	readOnlyLimit = 30 * time.Second
 )
 
 // startedAsUnit tells whether systemd started this process as svscan.service.
@@ -40,34 +43,52 @@ func startedAsUnit() bool {
 	return false
 }
 
-// A bridge is what svscan is beside a scanner where systemd runs: it makes
-// service directories that have units look as if supervise kept them. All of
-// its state belongs to the goroutine of run.
+// A bridge is svscan where systemd runs the services: it makes service
+// directories look as if supervise kept them. All of its state belongs to the
+// goroutine of run.
 type bridge struct {
-	scanner *scanner
-	events  chan func() // to be done by run
-	manager *manager.Manager
-	retry   <-chan time.Time
-	watched map[string]*unitDir // unit → who shows its state
-	stored  map[string]*os.File // left by an earlier svscan, not yet claimed
-	said    map[string]string   // subject → what was last complained of
+	dir      string      // the scan directory, absolute
+	events   chan func() // to be done by run
+	manager  *manager.Manager
+	retry    <-chan time.Time // of the connection
+	retries  int              // that are left
+	services map[identity]*bridged
+	units    map[string]*unitDir // service or socket unit → who shows its state
+	stored   map[string]*os.File // left by an earlier svscan, not yet claimed
+	said     map[string]string   // subject → what was last complained of
+	notices  *notices            // nil: there is no inotify
+	soon     soon                // the look that a change brings
+	arrived  map[identity]arrival
+	reload   reload
+
+	began      time.Time
+	looks      uint64
+	readOnly   bool // a file system was, in the view of this process
+	scanned    bool // the directories were read once
+	pipesMoved bool // log FIFOs may not be what they were
 }
 
-// scanUnits is svscan with systemd. It does not return.
-func scanUnits(s *scanner) {
+// scanUnits is svscan with systemd, on the scan directory dir. It returns
+// where systemd is to start another one.
+func scanUnits(dir string) {
 	b := &bridge{
-		scanner: s,
-		events:  make(chan func()),
-		watched: map[string]*unitDir{},
-		stored:  systemd.StoredFiles(),
-		said:    map[string]string{},
+		dir:      dir,
+		events:   make(chan func()),
+		services: map[identity]*bridged{},
+		units:    map[string]*unitDir{},
+		stored:   systemd.StoredFiles(),
+		said:     map[string]string{},
+		soon:     newSoon(),
+		began:    time.Now(),
 	}
-	s.bridge = b
-	s.env = command.ChangeEnv(s.env, "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
-		"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID")
-	b.connect()
+	b.notices = b.startNotices()
+	b.removeRuntimeDropIns()
 	b.look()
 	systemd.Notify(systemd.Ready)
+	b.run()
+}
+
+func (b *bridge) run() {
 	ticks := time.NewTicker(lookEvery)
 	for {
 		var changes <-chan manager.Change
@@ -77,135 +98,103 @@ func scanUnits(s *scanner) {
 		select {
 		case <-ticks.C:
 			b.look()
+			if b.readOnly && startedAsUnit() && time.Since(b.began) >= readOnlyLimit {
+				return
+			}
+			systemd.Notify(systemd.Alive)
+		case <-b.soon.timer.C:
+			b.look()
 		case event := <-b.events:
 			event()
 		case change, ok := <-changes:
-			if ok {
+			switch {
+			case !ok:
+				b.disconnected()
+			case change.Unit == "":
+				b.reloaded()
+			default:
 				b.changed(change)
-			} else {
-				b.connect()
 			}
 		case <-b.retry:
 			b.connect()
-			b.scanner.look()
 		}
 	}
 }
 
-func (b *bridge) look() {
-	if b.manager == nil {
-		b.connect()
-	}
-	b.scanner.reap()
-	b.scanner.look()
-	systemd.Notify(systemd.Alive)
-}
-
-// connect connects to systemd, and tries once more soon where a connection
-// has just ended; every look tries as well.
+// connect connects to systemd. Where that fails, every look tries again.
 func (b *bridge) connect() {
-	lost := b.manager != nil
-	b.manager, b.retry = nil, nil
+	b.retry = nil
 	m, err := manager.Dial()
+	if err == nil {
+		b.manager = m
+		err = b.rewatch()
+	}
 	if err != nil {
-		if lost {
-			b.retry = time.After(reconnectAfter)
+		if m != nil {
+			m.Close()
+		}
+		b.manager = nil
+		if b.retries > 0 {
+			b.retries--
+			b.retry = time.After(reconnectEvery)
 		} else {
 			b.complain("systemd", "unable to connect to systemd", err)
 		}
 		return
 	}
+	b.retries = 0
 	b.content("systemd")
-	b.manager = m
-	b.refresh()
-}
-
-// refresh reads the state of all units.
-func (b *bridge) refresh() {
-	for _, s := range b.watched {
-		if state, ok := b.watch(s); ok {
-			s.changed(state)
-		}
+	for _, s := range b.dirs() {
 		s.next()
 	}
+	b.reloaded()
 }
 
-// watch reads the state of the unit of s.
-func (b *bridge) watch(s *unitDir) (state manager.State, ok bool) {
+// disconnected begins to connect again soon: systemd closes its connections
+// when it executes itself anew.
+func (b *bridge) disconnected() {
+	b.manager = nil
+	b.retries = reconnectTries
+	b.connect()
+}
+
+// rewatch reads the state of all units that were watched before.
+func (b *bridge) rewatch() error {
+	units := make([]string, 0, len(b.units))
+	for unit := range b.units {
+		units = append(units, unit)
+	}
+	states, err := b.watch(units)
+	for unit, state := range states {
+		b.changed(manager.Change{Unit: unit, State: state})
+	}
+	return err
+}
+
+func (b *bridge) watch(units []string) (map[string]manager.State, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 	defer cancel()
-	state, err := b.manager.Watch(ctx, s.unit)
-	if err != nil {
-		b.complain(s.name, "unable to watch "+s.unit, err)
-	}
-	return state, err == nil
+	return b.manager.Watch(ctx, units)
 }
 
 func (b *bridge) changed(change manager.Change) {
-	if change.Unit == "" {
-		b.refresh()
-	} else if s := b.watched[change.Unit]; s != nil {
-		s.changed(change.State)
-	}
-}
-
-// meet decides, where the scanner sees a directory for the first time, whether
-// systemd has units for it. Where it has none, the directory gets a supervise.
-// ok is false where this cannot be told now.
-func (b *bridge) meet(name string) (service *bridged, ok bool) {
-	dir, err := realPath(name)
-	if err != nil {
-		b.complain(name, "unable to resolve "+name, err)
-		return nil, false
-	}
-	read, readErr := units.Read(dir, name)
-	if readErr != nil {
-		b.complain(name, name, readErr)
-	}
-	if b.manager == nil {
-		return nil, false
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
-	defer cancel()
-	unit := read.Base + ".service"
-	state, err := b.manager.Watch(ctx, unit)
+	s := b.units[change.Unit]
 	switch {
-	case err != nil:
-		b.complain(name, "unable to watch "+unit, err)
-		return nil, false
-	case state.Load == "not-found":
-		if readErr != nil && hasFolder(dir+"/systemd") {
-			return nil, false
-		}
-		return nil, true
-	case state.Load == "loaded" && state.Dir != dir:
-		b.complain(name, notOf(unit, dir, state.Dir), nil)
-		return nil, true
-	case b.watched[unit] != nil:
-		b.complain(name, notOf(unit, dir, b.watched[unit].dir), nil)
-		return nil, false
+	case s == nil:
+	case s.unit == change.Unit:
+		s.changed(change.State)
+	default:
+		s.socketStates[change.Unit] = change.State
 	}
-	if readErr == nil {
-		b.content(name)
-	}
-	return newBridged(b, name, dir, read), true
 }
 
-func notOf(unit, dir, owner string) string {
-	return "unable to use " + unit + " for " + dir + ": it is of " + owner + "; see systemd/unit in both"
-}
-
-func realPath(name string) (string, error) {
-	path, err := filepath.Abs(name)
-	if err != nil {
-		return "", err
+// dirs returns all service directories and logs.
+func (b *bridge) dirs() []*unitDir {
+	dirs := make([]*unitDir, 0, 2*len(b.services))
+	for _, service := range b.services {
+		dirs = append(dirs, service.dirs()...)
 	}
-	return filepath.EvalSymlinks(path)
-}
-
-func hasFolder(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
+	return dirs
 }
 
 // complain warns once of what is wrong with subject, until something else is

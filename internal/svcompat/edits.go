@@ -1,179 +1,127 @@
 package svcompat
 
 import (
-	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"qmail-smtpd/internal/systemd/manager"
-	"qmail-smtpd/units"
 )
 
-// runtimeUnits is where drop-ins go that hold until the machine goes down.
-const runtimeUnits = "/run/systemd/system"
-
-// settings are the files of a service directory that units depend on, though
-// they were not rendered from it as it is now.
-var settings = []string{"env/IP", "env/PORT", "env/BACKLOG", "env/REMOTENAME", "env/REMOTEINFO", "systemd/listen"}
-
-// edits is what svscan knows of the settings of a service directory.
-type edits struct {
-	seen [6]stamp // of settings, when the units were last compared with them
-	done bool     // they were
+// An edit is what the services of a directory have to go through for units
+// that have changed, once systemd has read them.
+type edit struct {
+	sockets bool // the addresses
+	network bool // the network of the machine comes or goes
+	restart bool // svc -t asked for it
 }
 
-// A stamp changes when a file does.
-type stamp struct {
-	ino   uint64
-	size  int64
-	mtime unix.Timespec
-}
-
-func (service *bridged) stamps() (now [6]stamp) {
-	for i, name := range settings {
-		var info unix.Stat_t
-		if unix.Stat(service.dir+"/"+name, &info) == nil {
-			now[i] = stamp{info.Ino, info.Size, info.Mtim}
-		}
-	}
-	return now
-}
-
-// checkEdits compares the settings with the units, and has the units made
-// anew where they differ; it tells whether the service restarts for that.
-func (service *bridged) checkEdits() (restarts bool) {
+// hasEdits tells whether something was edited that systemd does not know yet;
+// the service is restarted then, as soon as it does.
+func (service *bridged) hasEdits() bool {
 	b := service.bridge
-	now := service.stamps()
-	if b.manager == nil || service.edits.done && now == service.edits.seen {
+	var info unix.Stat_t
+	if b.manager == nil || unix.Stat(service.dir, &info) != nil {
 		return false
 	}
-	read, err := units.Read(service.dir, service.name)
-	if err == nil && !isDecimal(read.Backlog) {
-		err = errors.New(service.dir + "/env/BACKLOG: not a number")
+	if service.stamps.update(service.dir, &info, true) {
+		b.scan()
+		b.reconcile()
 	}
-	if err != nil {
-		b.complain(service.name, service.name, err)
+	if service.inSync || service.asked && !b.reload.running {
 		return false
 	}
-	b.content(service.name)
-	sockets, network, err := service.writeDropIns(read)
-	if err != nil {
-		b.complain(service.name+" drop-in", "unable to tell systemd of env/ of "+service.name, err)
-		return false
-	}
-	b.content(service.name + " drop-in")
-	service.edits.seen, service.edits.done = now, true
-	if !sockets && !network {
-		return false
-	}
-	service.remake(read, sockets, network)
+	service.edit.restart = true
 	return true
 }
 
-func isDecimal(text string) bool {
-	return strings.Trim(text, "0123456789") == ""
-}
-
-// writeDropIns writes the drop-ins that the units need, and removes those
-// that they need no more. It tells whether those of the sockets, and that of
-// the service, changed.
-func (service *bridged) writeDropIns(read units.Service) (sockets, network bool, err error) {
-	files, err := service.unitFiles()
-	if err != nil {
-		return false, false, err
-	}
-	for unit, text := range units.DropIns(read, files) {
-		changed, err := writeDropIn(unit, text)
-		if err != nil {
-			return sockets, network, err
-		}
-		if strings.HasSuffix(unit, ".socket") {
-			sockets = sockets || changed
-		} else {
-			network = network || changed
-		}
-	}
-	return sockets, network, nil
-}
-
-// unitFiles returns the texts of the unit files that are to be adapted:
-// those that came with a package. What is in /etc is the administrator's.
-func (service *bridged) unitFiles() (map[string]string, error) {
-	files := map[string]string{}
-	add := func(unit, file string) error {
-		if !strings.HasPrefix(file, "/usr/lib/") && !strings.HasPrefix(file, "/lib/") {
-			return nil
-		}
-		text, err := os.ReadFile(file)
-		files[unit] = string(text)
-		return err
-	}
-	if err := add(service.main.unit, service.main.state.File); err != nil {
-		return nil, err
+// noteEdit notes what is different between the units that systemd has and
+// those that the directory makes. Both are texts by the name of the file.
+func (service *bridged) noteEdit(have, want map[string]string) {
+	main := service.base + ".service"
+	if service.made[main] && have[main] == "" {
+		return // it is new
 	}
 	for _, unit := range service.main.sockets {
-		socket, err := service.socket(unit)
-		if err == nil {
-			err = add(unit, socket.File)
-		}
-		if err != nil {
-			return nil, err
+		if socketSection(have, unit) != socketSection(want, unit) {
+			service.edit.sockets = true
 		}
 	}
-	return files, nil
+	if len(service.main.oldSockets) > 0 {
+		service.edit.sockets = true
+	}
+	if hasNetwork(have, main) != hasNetwork(want, main) {
+		service.edit.network = true
+	}
 }
 
-// writeDropIn makes the drop-in of a unit what text says, empty for none.
-func writeDropIn(unit, text string) (changed bool, err error) {
-	path := filepath.Join(runtimeUnits, unit+".d", "05-svcompat.conf")
-	old, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
+// socketSection returns the settings of the socket that a unit and its
+// drop-in make.
+func socketSection(files map[string]string, unit string) string {
+	var b strings.Builder
+	for _, name := range []string{unit, unit + ".d/05-svcompat.conf"} {
+		section := ""
+		for _, line := range strings.Split(files[name], "\n") {
+			line = strings.TrimSpace(line)
+			switch {
+			case line == "" || strings.ContainsAny(line[:1], "#;"):
+			case strings.HasPrefix(line, "["):
+				section = line
+			case section == "[Socket]":
+				b.WriteString(line + "\n")
+			}
+		}
 	}
-	if string(old) == text {
-		return false, nil
-	}
-	if text == "" {
-		return true, os.Remove(path)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return false, err
-	}
-	return true, os.WriteFile(path, []byte(text), 0o644)
+	return b.String()
 }
 
-// remake has systemd read the drop-ins, and makes the sockets and the service
-// anew where they are up.
-func (service *bridged) remake(read units.Service, sockets, network bool) {
+// hasNetwork tells whether a unit with a network of its own is to have that
+// of the machine.
+func hasNetwork(files map[string]string, unit string) bool {
+	return strings.Contains(files[unit+".d/05-svcompat.conf"], "\nPrivateNetwork=no\n")
+}
+
+// finishEdit makes the sockets and the service anew where units that systemd
+// has just read ask for it, and where they are up.
+func (service *bridged) finishEdit() {
+	done := service.edit
+	tried := service.asked && !service.bridge.reload.running
+	if done == (edit{}) || !service.inSync && !tried {
+		return
+	}
+	service.edit = edit{}
 	s := service.main
-	if network {
+	if service.inSync {
+		service.reportEdit(done)
+	}
+	switch {
+	case !service.isUp():
+	case done.sockets:
+		s.ask(operation{stop: true, start: true})
+	case done.network:
+		s.ask(operation{restart: true})
+	case done.restart:
+		s.signal(unix.SIGTERM)
+	}
+}
+
+func (service *bridged) reportEdit(done edit) {
+	read := service.read
+	if done.network {
 		if read.NeedsNetwork() {
-			report(service.name + ": env/REMOTENAME or env/REMOTEINFO asks for look-ups: " + s.unit + " gets the network")
+			report(service.name + ": env/REMOTENAME or env/REMOTEINFO asks for look-ups: " + service.main.unit + " gets the network")
 		} else {
-			report(service.name + ": no look-ups any more: " + s.unit + " gives up the network")
+			report(service.name + ": no look-ups any more: " + service.main.unit + " gives up the network")
 		}
 	}
-	if sockets {
+	if done.sockets {
 		var addresses []string
 		for _, listen := range read.Listen {
 			addresses = append(addresses, listen.Address)
 		}
 		sort.Strings(addresses)
 		report(service.name + ": env/ has changed: systemd listens on " + strings.Join(addresses, " ") + " now")
-	}
-	switch {
-	case !service.isUp():
-		s.ask(operation{reload: true})
-	case sockets:
-		s.ask(operation{stop: true, reload: true, start: true})
-	default:
-		s.ask(operation{reload: true, restart: true})
 	}
 }
 
@@ -182,16 +130,22 @@ func (service *bridged) isUp() bool {
 	if service.main.status.PID != 0 || service.main.status.Want == WantUp {
 		return true
 	}
-	for _, unit := range service.main.sockets {
-		if socket, err := service.socket(unit); err == nil && socket.Active == "active" {
+	for _, state := range service.main.socketStates {
+		if state.Active == "active" {
 			return true
 		}
 	}
 	return false
 }
 
-func (service *bridged) socket(unit string) (manager.Socket, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
-	defer cancel()
-	return service.bridge.manager.Socket(ctx, unit)
+// removeRuntimeDropIns removes the drop-ins that svscan wrote before
+// svscan-generator did.
+func (b *bridge) removeRuntimeDropIns() {
+	old, _ := filepath.Glob("/run/systemd/system/*.d/05-svcompat.conf")
+	for _, path := range old {
+		if os.Remove(path) == nil {
+			os.Remove(filepath.Dir(path))
+			b.reload.due = true
+		}
+	}
 }

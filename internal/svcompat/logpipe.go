@@ -2,7 +2,6 @@ package svcompat
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 
@@ -29,9 +28,6 @@ func (service *bridged) holdPipe() {
 	}
 	if stored, ok := b.claim(service.pipeName()); ok {
 		if sameFile(stored, fd) {
-			// What was down when svscan ended is down because it was to be.
-			status := oldStatus(service.log.dir)
-			service.log.downByHand = status.PID == 0 && status.Want == WantDown
 			unix.Close(fd)
 			service.pipe = stored
 			return
@@ -45,6 +41,28 @@ func (service *bridged) holdPipe() {
 		return
 	}
 	b.content(subject)
+}
+
+// checkPipe makes sure that the FIFO is still what the units find.
+func (service *bridged) checkPipe() {
+	path := units.FIFO(service.base)
+	subject := service.name + " pipe"
+	if service.pipe < 0 {
+		service.holdPipe()
+		return
+	}
+	fd, err := openPipe(path)
+	if err == nil {
+		if !sameFile(fd, service.pipe) {
+			err = errors.New("another FIFO: restart the units that use it")
+		}
+		unix.Close(fd)
+	}
+	if err != nil {
+		service.bridge.complain(subject, "unable to use "+path, err)
+	} else {
+		service.bridge.content(subject)
+	}
 }
 
 func (service *bridged) pipeName() string {
@@ -83,40 +101,4 @@ func (b *bridge) claim(name string) (fd int, ok bool) {
 	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	file.Close()
 	return fd, err == nil
-}
-
-// pipeFor returns the pipe between the supervise of a service and that of its
-// log: the one that an earlier svscan made for the same directory, or a new
-// one, which is left with systemd for the next svscan.
-func (b *bridge) pipeFor(id identity) (pipe [2]int, err error) {
-	names := pipeNames(id)
-	read, ok := b.claim(names[0])
-	write, both := b.claim(names[1])
-	if ok && both && sameFile(read, write) {
-		return [2]int{read, write}, nil
-	}
-	for i, fd := range []int{read, write} {
-		if fd >= 0 {
-			unix.Close(fd)
-			systemd.Forget(names[i])
-		}
-	}
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return pipe, err
-	}
-	for i, fd := range pipe {
-		systemd.Store(names[i], fd)
-	}
-	return pipe, nil
-}
-
-func (b *bridge) forgetPipe(id identity) {
-	for _, name := range pipeNames(id) {
-		systemd.Forget(name)
-	}
-}
-
-func pipeNames(id identity) [2]string {
-	name := fmt.Sprintf("pipe-%x-%x", id.dev, id.ino)
-	return [2]string{name + "-read", name + "-write"}
 }

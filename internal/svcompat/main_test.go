@@ -26,17 +26,24 @@ const patient = 30 * time.Second
 var seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the random input that ours and the originals get")
 
 var commands = command.Table{
-	"envdir":    Envdir,
-	"envuidgid": Envuidgid,
-	"pgrphack":  Pgrphack,
-	"setlock":   Setlock,
-	"setuidgid": Setuidgid,
-	"softlimit": Softlimit,
-	"supervise": Supervise,
-	"svc":       Svc,
-	"svok":      Svok,
-	"svscan":    Svscan,
-	"svstat":    Svstat,
+	".svscan-finish": SvscanFinish,
+	".svscan-run":    SvscanRun,
+	"envdir":         Envdir,
+	"envuidgid":      Envuidgid,
+	"fghack":         Fghack,
+	"pgrphack":       Pgrphack,
+	"readproctitle":  Readproctitle,
+	"setlock":        Setlock,
+	"setuidgid":      Setuidgid,
+	"softlimit":      Softlimit,
+	"supervise":      Supervise,
+	"svc":            Svc,
+	"svls":           Svls,
+	"svok":           Svok,
+	"svscan":         Svscan,
+	"svscanboot":     Svscanboot,
+	"svstat":         Svstat,
+	"svwait":         Svwait,
 }
 
 // ours is a directory that holds our commands, for every user to run.

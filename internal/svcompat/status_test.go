@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -203,20 +204,39 @@ func superviseFiles(t *testing.T, dir string, status []byte) string {
 	return made
 }
 
-// compareSvstat demands the same of both svstats; since seconds pass, ours
-// before and after the original may differ, and one must be equal.
+// compareSvstat demands the same of both svstats. Since seconds pass, those of
+// the original lie between two of ours.
 func compareSvstat(t *testing.T, dir string, names []string) {
 	t.Helper()
 	before := run(t, dir, append([]string{ours + "/svstat"}, names...)...)
 	original := run(t, dir, append([]string{programs.Originals(t) + "/svstat"}, names...)...)
 	after := run(t, dir, append([]string{ours + "/svstat"}, names...)...)
-	if original != before && original != after {
-		want, got := strings.Split(original.stdout, "\n"), strings.Split(after.stdout, "\n")
-		for i := range min(len(want), len(got)) {
-			if want[i] != got[i] {
-				t.Errorf("got %q, want %q", got[i], want[i])
-			}
+	for _, got := range []result{before, after} {
+		if got.exit != original.exit || got.stderr != original.stderr {
+			t.Errorf("got %+v, want %+v", got, original)
 		}
-		t.Fatalf("exit %d, want %d; %q, want %q", after.exit, original.exit, after.stderr, original.stderr)
 	}
+	early, want, late := strings.Split(before.stdout, "\n"), strings.Split(original.stdout, "\n"), strings.Split(after.stdout, "\n")
+	if len(early) != len(want) || len(late) != len(want) {
+		t.Fatalf("%d and %d lines, want %d", len(early), len(late), len(want))
+	}
+	for i := range want {
+		least, first := withoutSeconds(early[i])
+		seconds, text := withoutSeconds(want[i])
+		most, second := withoutSeconds(late[i])
+		if first != text || second != text || seconds < least || seconds > most {
+			t.Errorf("got %q and %q, want %q", early[i], late[i], want[i])
+		}
+	}
+}
+
+var secondsPattern = regexp.MustCompile(`\d+ seconds`)
+
+// withoutSeconds takes the number of seconds out of a line of svstat.
+func withoutSeconds(line string) (seconds uint64, rest string) {
+	rest = secondsPattern.ReplaceAllStringFunc(line, func(match string) string {
+		fmt.Sscan(match, &seconds)
+		return "N seconds"
+	})
+	return seconds, rest
 }

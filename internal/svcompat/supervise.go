@@ -125,6 +125,7 @@ func (s *supervisor) start() {
 	case err == nil:
 		s.pidfd = pidfd
 		s.setPID(pid)
+		RecordStart(".", s.status.Since)
 	case isForkFailure(err):
 		command.Warning("supervise", "unable to fork for "+s.name+", sleeping 60 seconds", err)
 		s.failed = true

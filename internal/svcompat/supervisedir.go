@@ -32,6 +32,8 @@ func (e *DirError) Error() string { return e.What + ": " + command.ErrText(e.Err
 
 func (e *DirError) Unwrap() error { return e.Err }
 
+var errNotFIFO = errors.New("not a FIFO")
+
 // OpenSuperviseDir takes over supervise/ in the service directory path, and
 // makes what is missing there; a supervise that is a dangling link has its
 // target made. Messages call the service directory name. Where another owner
@@ -93,6 +95,17 @@ func (d *SuperviseDir) SetRunning() error {
 	var err error
 	if d.ok, err = openEnd(d.file("ok"), unix.O_RDONLY); err != nil {
 		return d.fail("read", "ok", err)
+	}
+	return nil
+}
+
+// checkFIFOs tells whether control and ok are FIFOs, or not there.
+func (d *SuperviseDir) checkFIFOs() error {
+	for _, file := range []string{"control", "ok"} {
+		var info unix.Stat_t
+		if unix.Stat(d.file(file), &info) == nil && info.Mode&unix.S_IFMT != unix.S_IFIFO {
+			return d.fail("use", file, errNotFIFO)
+		}
 	}
 	return nil
 }

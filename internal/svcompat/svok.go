@@ -26,13 +26,3 @@ func Svok(args []string) int {
 		return command.Fatal(name, "unable to open "+dir+"/supervise/ok", err)
 	}
 }
-
-// isSupervised tells whether somebody reads ok of the service directory dir.
-func isSupervised(dir string) bool {
-	fd, err := openEnd(dir+"/supervise/ok", unix.O_WRONLY)
-	if err != nil {
-		return false
-	}
-	unix.Close(fd)
-	return true
-}

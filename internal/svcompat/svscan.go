@@ -2,6 +2,7 @@ package svcompat
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,23 +19,30 @@ const (
 
 // Svscan starts a supervise for each directory, and each log, in a scan
 // directory, and looks there again every five seconds. It never ends by
-// itself. Where systemd started it, or with --systemd, it leaves directories
-// that have units to systemd, and makes them look as if supervise kept them.
+// itself. Where systemd started it, or with --systemd, systemd runs the
+// services, and svscan makes them look as if supervise kept them.
 func Svscan(args []string) int {
 	withSystemd := startedAsUnit()
 	if len(args) > 1 && args[1] == "--systemd" {
 		withSystemd = true
 		args = args[1:]
 	}
+	dir := "."
 	if len(args) > 1 {
-		if err := unix.Chdir(args[1]); err != nil {
-			return command.Fatal("svscan", "unable to chdir to "+args[1], err)
+		dir = args[1]
+	}
+	if withSystemd {
+		path, err := filepath.Abs(dir)
+		if err != nil {
+			return command.Fatal("svscan", "unable to find "+dir, err)
 		}
+		scanUnits(path)
+		return command.ExitTemporary
+	}
+	if err := unix.Chdir(dir); err != nil {
+		return command.Fatal("svscan", "unable to chdir to "+dir, err)
 	}
 	s := &scanner{services: make(map[identity]*scanned), env: os.Environ()}
-	if withSystemd {
-		scanUnits(s)
-	}
 	for {
 		s.reap()
 		s.look()
@@ -46,7 +54,6 @@ func Svscan(args []string) int {
 type scanner struct {
 	services map[identity]*scanned
 	env      []string // of the supervises
-	bridge   *bridge  // nil: without systemd
 }
 
 // An identity is what makes two names the same service.
@@ -59,9 +66,6 @@ type scanned struct {
 	log    bool // with a log service, by what was there at first sight
 	logPID int
 	pipe   [2]int // kept for the log service as long as the service is known
-
-	bridged *bridged // systemd keeps it
-	dir     string   // with systemd: absolute, where supervises outlive svscan
 }
 
 func (s *scanner) reap() {
@@ -98,27 +102,14 @@ func (s *scanner) look() {
 		return
 	}
 	for id, service := range s.services {
-		if service.seen {
-			continue
+		if !service.seen && service.pid == 0 && service.logPID == 0 {
+			s.forget(id, service)
 		}
-		if service.bridged != nil {
-			service.bridged.gone = true
-		}
-		if service.running() {
-			continue
-		}
-		s.forget(id, service)
 	}
 }
 
 func (s *scanner) forget(id identity, service *scanned) {
-	if service.bridged != nil {
-		service.bridged.forget()
-	}
 	if service.log {
-		if s.bridge != nil {
-			s.bridge.forgetPipe(id)
-		}
 		unix.Close(service.pipe[0])
 		unix.Close(service.pipe[1])
 	}
@@ -136,56 +127,33 @@ func (s *scanner) visit(name string) {
 	}
 	id := identity{info.Dev, info.Ino}
 	service := s.services[id]
-	if service != nil && s.bridge != nil && service.bridged == nil && !service.running() {
-		// Units may have come since it was first seen.
-		if bridged, _ := s.bridge.meet(name); bridged != nil {
-			s.forget(id, service)
-			service = &scanned{bridged: bridged}
-			s.services[id] = service
-		}
-	}
 	if service == nil {
-		if service = s.meet(name, id); service == nil {
+		if service = s.meet(name); service == nil {
 			return
 		}
 		s.services[id] = service
 	}
 	service.seen = true
-	if service.bridged != nil {
-		service.bridged.visit()
-		return
-	}
 	stdout := 1
 	if service.log {
 		stdout = service.pipe[1]
 	}
-	if service.pid == 0 && !service.adopted("") {
+	if service.pid == 0 {
 		service.pid = s.startSupervise(name, name, "", 0, stdout)
 	}
-	if service.log && service.logPID == 0 && !service.adopted("/log") {
+	if service.log && service.logPID == 0 {
 		service.logPID = s.startSupervise(name+"/log", "log", name, service.pipe[0], 1)
 	}
 }
 
 // meet prepares a service that is seen for the first time; it returns nil
 // where that failed.
-func (s *scanner) meet(name string, id identity) *scanned {
+func (s *scanner) meet(name string) *scanned {
 	if len(s.services) >= maxServices {
 		warn("unable to start "+name+": running too many services", nil)
 		return nil
 	}
 	service := &scanned{}
-	if s.bridge != nil {
-		bridged, ok := s.bridge.meet(name)
-		if !ok {
-			return nil
-		}
-		service.bridged = bridged
-		if bridged != nil {
-			return service
-		}
-		service.dir, _ = realPath(name)
-	}
 	if len(name) > maxLogName {
 		return service
 	}
@@ -193,7 +161,7 @@ func (s *scanner) meet(name string, id identity) *scanned {
 	err := unix.Stat(name+"/log", &info)
 	switch err {
 	case nil:
-		if service.pipe, err = s.makePipe(id); err != nil {
+		if err := unix.Pipe2(service.pipe[:], unix.O_CLOEXEC); err != nil {
 			warn("unable to create pipe for "+name, err)
 			return nil
 		}
@@ -204,30 +172,6 @@ func (s *scanner) meet(name string, id identity) *scanned {
 		return nil
 	}
 	return service
-}
-
-func (s *scanner) makePipe(id identity) (pipe [2]int, err error) {
-	if s.bridge != nil {
-		return s.bridge.pipeFor(id)
-	}
-	err = unix.Pipe2(pipe[:], unix.O_CLOEXEC)
-	return pipe, err
-}
-
-// running tells whether the service is to be remembered though its entry is
-// gone.
-func (service *scanned) running() bool {
-	if service.bridged != nil {
-		return service.bridged.held()
-	}
-	return service.pid != 0 || service.logPID != 0 || service.adopted("") || service.adopted("/log")
-}
-
-// adopted tells whether a supervise that an earlier svscan started keeps the
-// service, or the log below it. Without systemd it is false, as svscan then
-// starts another one, which fails.
-func (service *scanned) adopted(below string) bool {
-	return service.dir != "" && isSupervised(service.dir+below)
 }
 
 // startSupervise starts supervise on dir from the directory in ("" for this

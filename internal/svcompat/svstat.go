@@ -4,71 +4,93 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"qmail-smtpd/internal/command"
 )
 
-// Svstat prints the state of services, one line each.
+// Svstat prints the state of services, one line each. Options that the
+// classic does not have print fields or JSON instead, or have the exit code
+// tell whether all are up.
 func Svstat(args []string) int {
-	var out []byte
-	for _, dir := range args[1:] {
-		out = append(out, dir...)
-		out = append(out, ": "...)
-		out = appendState(out, dir)
-		out = append(out, '\n')
+	options, exit := parseSvstat(args)
+	if exit != 0 {
+		return exit
 	}
-	os.Stdout.Write(out)
-	return 0
+	var reader stateReader
+	out := make([]byte, 0, 80*len(options.dirs))
+	if options.json {
+		out = append(out, '[')
+	}
+	for i, dir := range options.dirs {
+		service := namedState{dir, reader.read(dir), time.Now()}
+		if options.allUp && !service.isUp() {
+			exit = 1
+		}
+		switch {
+		case options.json:
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = service.appendJSON(append(out, '\n'), options.fields)
+		case options.fields != nil:
+			out = service.appendFields(out, options.fields)
+			if service.failed != "" {
+				command.Warning("svstat", dir+": "+service.failed, service.why)
+			}
+		default:
+			out = append(append(out, dir...), ": "...)
+			out = append(service.appendText(out, service.now), '\n')
+		}
+	}
+	if options.json {
+		out = append(out, "\n]\n"...)
+	}
+	_, err := os.Stdout.Write(out)
+	if err != nil && !options.classic() {
+		return command.Fatal("svstat", "unable to write output", err)
+	}
+	return exit
 }
 
-// appendState appends what svstat says of the service directory dir. It does
-// not go there, which would take two more system calls.
-func appendState(b []byte, dir string) []byte {
-	if dir == "" {
-		return appendFailure(b, "unable to chdir", unix.ENOENT)
-	}
-	normallyUp, err := isNormallyUp(dir)
-	if err != nil {
-		return appendFailureIn(b, dir, "unable to stat down", err)
-	}
-	ok, err := openEnd(dir+"/supervise/ok", unix.O_WRONLY)
-	if err == unix.ENXIO {
-		return append(b, "supervise not running"...)
-	}
-	if err != nil {
-		return appendFailureIn(b, dir, "unable to open supervise/ok", err)
-	}
-	unix.Close(ok)
-	status, err := openEnd(dir+"/supervise/status", unix.O_RDONLY)
-	if err != nil {
-		return appendFailure(b, "unable to open supervise/status", err)
-	}
-	var content [StatusSize]byte
-	n, err := unix.Read(status, content[:])
-	unix.Close(status)
-	var state Status
-	if err == nil {
-		state, err = ParseStatus(content[:n])
-	}
-	if err != nil {
-		return appendFailure(b, "unable to read supervise/status", err)
-	}
-	return state.AppendText(b, time.Now(), normallyUp)
+type svstatOptions struct {
+	fields      []field // nil: lines in the words of the classic
+	json, allUp bool
+	dirs        []string
 }
 
-// appendFailureIn is appendFailure, unless the service directory itself is
-// what is wrong.
-func appendFailureIn(b []byte, dir, what string, err error) []byte {
-	var info unix.Stat_t
-	if e := unix.Stat(dir+"/.", &info); e != nil {
-		what, err = "unable to chdir", e
-	}
-	return appendFailure(b, what, err)
-}
+func (o *svstatOptions) classic() bool { return o.fields == nil && !o.allUp }
 
-func appendFailure(b []byte, what string, err error) []byte {
-	b = append(b, what...)
-	b = append(b, ": "...)
-	return append(b, command.ErrText(err)...)
+// parseSvstat reads the command line. The classic has no options, so any word
+// but ours is a directory. exit is not 0 where the line is wrong.
+func parseSvstat(args []string) (options svstatOptions, exit int) {
+	const name = "svstat"
+	const usage = "svstat [ -o field,... ] [ --json ] [ --all-up ] [ dir ... ]"
+	o := &options
+	for o.dirs = args[1:]; len(o.dirs) > 0; o.dirs = o.dirs[1:] {
+		switch o.dirs[0] {
+		case "--json":
+			o.json = true
+			continue
+		case "--all-up":
+			o.allUp = true
+			continue
+		case "-o":
+			if len(o.dirs) == 1 {
+				return options, command.Usage(name, usage)
+			}
+			var unknown string
+			if o.fields, unknown = parseFields(o.dirs[1]); unknown != "" {
+				return options, command.Permanent(name, "unknown field "+unknown, nil)
+			}
+			o.dirs = o.dirs[1:]
+			continue
+		}
+		break
+	}
+	if o.allUp && len(o.dirs) == 0 {
+		return options, command.Usage(name, usage)
+	}
+	if o.json && o.fields == nil {
+		o.fields = allFields
+	}
+	return options, 0
 }

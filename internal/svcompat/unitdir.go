@@ -2,96 +2,158 @@ package svcompat
 
 import (
 	"context"
+	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/internal/systemd/manager"
+	"qmail-smtpd/units"
 )
-
-// upLongEnough is how long a process must have run to be started again at
-// once when it ends; otherwise systemd waits a second.
-const upLongEnough = time.Second
 
 // A unitDir is a service directory, or the log of one, whose process
 // systemd keeps: a supervise directory whose letters become operations on
 // units, and whose status tells what systemd says.
 type unitDir struct {
-	service *bridged
-	dir     string // absolute
-	name    string // in messages
-	unit    string // its service unit
-	sockets []string
+	service    *bridged
+	dir        string // absolute
+	name       string // in messages
+	unit       string // its service unit
+	sockets    []string
+	oldSockets []string // that it had before, and are not stopped yet
 
-	held       *SuperviseDir // nil: another process holds it, or it was let go
-	control    *os.File
-	state      manager.State
-	status     Status
-	exit       bool // asked for by x
-	downByHand bool // the last of u and d was d, and nobody has started it since
+	held    *SuperviseDir // nil: another process holds it, or it was let go
+	control *os.File
+	fresh   bool // to be started, as directories are that were not held before
+	left    bool // let go because x asked for it
+	exit    bool // asked for by x
 
-	busy       bool      // an operation is being done
-	pending    operation // to be done after it
-	restarting bool
+	state        manager.State
+	socketStates map[string]manager.State
+	status       Status
+	shown        Status // what supervise/status says
+	live         bool   // systemd had it up, or on its way there, when it last told
+	stopping     bool   // its process was seen while somebody stopped it
+	flagged      bool   // it runs once, and systemd knows
+
+	busy     bool      // an operation is being done
+	doing    operation // that one
+	pending  operation // to be done after it
+	starting int       // starts that are not finished
+	tried    time.Time // the last start
+	hurrying bool      // a restart is being brought forward
 }
 
 // An operation is what units have to go through, in the order of the fields.
 type operation struct {
 	stop    bool // sockets and service
-	reload  bool // of systemd's unit files
-	restart bool // of the service alone
+	endOnce bool // it is no more to run only once
+	restart bool // the service alone
 	start   bool // sockets and service
 }
 
-// hold takes over the supervise directory, where that has not happened.
-func (s *unitDir) hold() {
+// hold takes the supervise directory where that has not happened, and tells
+// whether it has now. Its state is to be shown next.
+func (s *unitDir) hold() bool {
+	if s.held != nil || s.left && s.service.gone || s.service.deleted {
+		return false
+	}
 	b := s.service.bridge
-	if s.held != nil || b.manager == nil {
-		return
-	}
 	held, err := OpenSuperviseDir(s.dir, s.name)
-	if err != nil {
-		b.complain(s.name+" held", err.Error(), nil)
-		return
-	}
-	state, ok := b.watch(s)
-	if !ok {
-		held.Close()
-		return
-	}
-	s.held, s.exit, s.state = held, false, state
-	s.status = oldStatus(s.dir)
-	s.status.Paused = s.status.Paused && s.status.PID == s.state.MainPID
-	s.show()
-	if err = s.announce(); err == nil {
-		err = held.SetRunning()
+	if err == nil {
+		if err = held.checkFIFOs(); err != nil {
+			held.Close()
+		}
 	}
 	if err != nil {
 		b.complain(s.name+" held", err.Error(), nil)
-		s.letGo()
-		return
+		b.readOnly = b.readOnly || errors.Is(err, unix.EROFS)
+		return false
 	}
 	b.content(s.name + " held")
-	fd, err := unix.FcntlInt(uintptr(held.Control()), unix.F_DUPFD_CLOEXEC, 0)
+	s.held, s.exit = held, false
+	if s == s.service.log {
+		s.service.holdPipe()
+	}
+	return true
+}
+
+// adopt begins to show the state of the unit, and to take letters.
+func (s *unitDir) adopt(state manager.State) {
+	s.state, s.live = state, isLive(&state)
+	switch asked := exists(s.exitFlag()); {
+	case asked && !s.left && (s.live || s.service.gone):
+		s.exit = true
+	case asked, s.left:
+		s.left, s.fresh = false, true
+		os.Remove(s.exitFlag())
+	}
+	if s.status = oldStatus(s.dir); s.fresh {
+		s.status = Status{Since: time.Now(), Want: WantDown}
+		if s.isDue() {
+			s.status.Want = WantUp
+		}
+	}
+	if state.MainPID != 0 && state.MainPID != s.status.PID {
+		RecordStart(s.dir, state.Started)
+	}
+	s.status.Paused = s.status.Paused && s.status.PID == state.MainPID
+	switch {
+	case s.live && s.status.Want == WantDown:
+		s.status.Want = WantUp
+	case !s.live && s.status.Want == WantUp && !s.fresh && state.Active != "failed":
+		s.status.Want = WantDown
+	}
+	s.takeOnce()
+	s.show()
+	err := s.announce()
+	if err == nil {
+		err = s.held.SetRunning()
+	}
+	var fd int
+	if err == nil {
+		fd, err = unix.FcntlInt(uintptr(s.held.Control()), unix.F_DUPFD_CLOEXEC, 0)
+	}
 	if err != nil {
-		b.complain(s.name+" held", "unable to read "+s.name+"/supervise/control", err)
+		s.service.bridge.complain(s.name+" held", err.Error(), nil)
 		s.letGo()
 		return
 	}
 	s.control = os.NewFile(uintptr(fd), "control")
 	go s.readLetters(s.control)
+	s.maybeExit()
+}
+
+// checkFIFOs complains of files that letters cannot come by.
+func (s *unitDir) checkFIFOs() {
+	b := s.service.bridge
+	if err := s.held.checkFIFOs(); err != nil {
+		b.complain(s.name+" held", err.Error(), nil)
+	} else {
+		b.content(s.name + " held")
+	}
+}
+
+// isDue tells whether svscan is to start it now.
+func (s *unitDir) isDue() bool {
+	if !s.fresh || s.service.gone || !s.service.made[s.unit] || s.state.Load == "masked" {
+		return false
+	}
+	normallyUp, err := isNormallyUp(s.dir)
+	return err == nil && normallyUp
 }
 
 // oldStatus returns the status that an earlier svscan, or supervise, left.
 func oldStatus(dir string) Status {
 	content, err := os.ReadFile(dir + "/supervise/status")
 	if err != nil {
-		return Status{}
+		return Status{Want: WantDown}
 	}
 	status, err := ParseStatus(content)
 	if err != nil {
-		return Status{}
+		return Status{Want: WantDown}
 	}
 	return status
 }
@@ -107,7 +169,7 @@ func (s *unitDir) readLetters(control *os.File) {
 		s.service.bridge.events <- func() {
 			for _, letter := range letters[:n] {
 				if s.control == control {
-					s.do(letter)
+					s.letter(letter)
 				}
 			}
 		}
@@ -124,23 +186,25 @@ func (s *unitDir) letGo() {
 	s.held, s.exit = nil, false
 }
 
-// do obeys a control letter.
-func (s *unitDir) do(letter byte) {
+// letter obeys a control letter.
+func (s *unitDir) letter(letter byte) {
 	switch letter {
 	case 'u':
-		s.downByHand = false
+		s.clearOnce()
 		s.status.Want = WantUp
 		s.announce()
 		s.ask(operation{start: true})
 	case 'o':
-		s.downByHand = false
 		s.status.Want = WantOnce
 		s.announce()
-		if s.status.PID == 0 {
+		if s.status.PID != 0 {
+			s.setOnce()
+		} else {
+			s.clearOnce()
 			s.ask(operation{start: true})
 		}
 	case 'd':
-		s.downByHand = true
+		s.clearOnce()
 		s.status.Want = WantDown
 		s.status.Paused = false
 		s.announce()
@@ -155,10 +219,11 @@ func (s *unitDir) do(letter byte) {
 		s.announce()
 	case 'x':
 		s.exit = true
+		os.WriteFile(s.exitFlag(), nil, 0o644)
 		s.announce()
 		s.maybeExit()
 	default:
-		if letter == 't' && s == s.service.main && s.service.checkEdits() {
+		if letter == 't' && s == s.service.main && s.service.hasEdits() {
 			return // the edits restart it
 		}
 		if signal, ok := letterSignal(letter); ok {
@@ -169,29 +234,45 @@ func (s *unitDir) do(letter byte) {
 
 // signal signals the process; where systemd cannot be asked, by its pid.
 func (s *unitDir) signal(signal unix.Signal) {
-	if s.status.PID == 0 {
+	pid := int(s.status.PID)
+	if pid == 0 {
 		return
 	}
-	if m := s.service.bridge.manager; m != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), callLimit)
-		defer cancel()
-		err := m.Kill(ctx, s.unit, signal)
-		if err == nil {
-			return
-		}
+	m := s.service.bridge.manager
+	if m == nil {
+		unix.Kill(pid, signal)
+		return
 	}
-	unix.Kill(int(s.status.PID), signal)
+	m.Kill(s.unit, signal, func(err error) {
+		if manager.IsGone(err) {
+			unix.Kill(pid, signal)
+		}
+	})
 }
 
 // ask has an operation done after those that were asked for before. What is
 // left of an operation that has not begun is what comes out in the end.
 func (s *unitDir) ask(op operation) {
-	p := &s.pending
-	p.reload = p.reload || op.reload
-	p.restart = p.restart && !op.stop || op.restart
-	p.start = p.start && !op.stop || op.start
-	p.stop = p.stop || op.stop
+	s.pending = s.pending.then(op)
 	s.next()
+}
+
+func (p operation) then(op operation) operation {
+	return operation{
+		stop:    p.stop || op.stop,
+		endOnce: p.endOnce || op.endOnce,
+		restart: p.restart && !op.stop || op.restart,
+		start:   p.start && !op.stop || op.start,
+	}
+}
+
+// isStarting tells whether a start or restart of ours is yet to be finished.
+func (s *unitDir) isStarting() bool {
+	return s.starting > 0 || s.hurrying || s.doing.restart || s.pending.start || s.pending.restart
+}
+
+func (s *unitDir) isIdle() bool {
+	return !s.busy && s.starting == 0 && s.pending == (operation{})
 }
 
 // next begins the operation that is pending.
@@ -201,94 +282,163 @@ func (s *unitDir) next() {
 		return
 	}
 	op := s.pending
-	s.pending, s.busy = operation{}, true
-	m, mode := b.manager, s.mode()
+	s.pending, s.doing, s.busy = operation{}, op, true
+	if op.start {
+		s.starting++
+		s.tried = time.Now()
+	}
+	work := work{m: b.manager, op: op, mode: s.mode(), unit: s.unit, sockets: s.sockets, old: s.oldSockets}
+	s.oldSockets = nil
 	go func() {
-		err := s.perform(m, op, mode)
-		b.events <- func() {
-			s.busy = false
-			if err != nil {
-				b.complain(s.name+" operation", s.name, err)
-			} else {
-				b.content(s.name + " operation")
-			}
-			if b.manager != nil {
-				if state, ok := b.watch(s); ok {
-					s.changed(state)
-				}
-			}
-			s.next()
-			s.maybeExit()
+		started, err := work.perform()
+		b.events <- func() { s.performed(op, err) }
+		if op.start {
+			err = work.wait(s.unit, started)
+			b.events <- func() { s.started(op, err) }
 		}
 	}()
 }
 
+// performed goes on after an operation, but for the start of the service.
+func (s *unitDir) performed(op operation, err error) {
+	b := s.service.bridge
+	s.doing, s.busy = operation{}, false
+	subject := s.name + " operation"
+	switch {
+	case err == nil:
+		b.content(subject)
+	case manager.IsGone(err):
+		op.start = false // that is tried again anyway
+		s.pending = op.then(s.pending)
+	default:
+		b.complain(subject, "unable to control "+s.name, err)
+	}
+	if op.endOnce {
+		s.clearOnce()
+	}
+	s.settle()
+	s.next()
+	s.maybeExit()
+}
+
+// started goes on after the start of the service. It can be stopped and
+// killed before.
+func (s *unitDir) started(op operation, err error) {
+	b := s.service.bridge
+	s.starting--
+	subject := s.name + " start"
+	switch {
+	case err == nil:
+		b.content(subject)
+	case manager.IsGone(err):
+		s.pending = operation{start: true}.then(s.pending)
+	default:
+		b.complain(subject, "unable to start "+s.name, err)
+		if !isLive(&s.state) {
+			s.live = false // it is still wanted
+		}
+	}
+	s.settle()
+	s.next()
+	s.maybeExit()
+}
+
 // mode is how the service is to be started: alone where what its unit wants,
-// its log, is down because it was asked to be.
+// its log, is down because it is to be.
 func (s *unitDir) mode() manager.Mode {
-	if log := s.service.log; s == s.service.main && log != nil && log.downByHand {
+	log := s.service.log
+	if s == s.service.main && log != nil && !log.isWanted() {
 		return manager.Alone
 	}
 	return manager.WithDependencies
 }
 
-// perform does an operation. It runs beside the goroutine of the bridge, and
-// does not wait until the service is up.
-func (s *unitDir) perform(m *manager.Manager, op operation, mode manager.Mode) error {
-	ctx := context.Background()
-	var first error
-	keep := func(unit string, err error) {
-		if err != nil && first == nil {
-			first = &unitError{unit, err}
-		}
-	}
-	wait := func(unit string, job *manager.Job, err error) {
-		if err == nil {
-			err = job.Wait(ctx)
-		}
-		keep(unit, err)
-	}
-	if op.stop {
-		for _, socket := range s.sockets {
-			job, err := m.Stop(ctx, socket)
-			wait(socket, job, err)
-		}
-		job, err := m.Stop(ctx, s.unit)
-		wait(s.unit, job, err)
-	}
-	if op.reload {
-		keep("daemon-reload", m.Reload(ctx))
-	}
-	if op.restart {
-		s.queued(m.Restart(ctx, s.unit, mode))
-	}
-	if op.start {
-		for _, socket := range s.sockets {
-			job, err := m.Start(ctx, socket, mode)
-			wait(socket, job, err)
-		}
-		s.queued(m.Start(ctx, s.unit, mode))
-	}
-	return first
+// isWanted tells whether the service is up, or would be were it not for what
+// fails.
+func (s *unitDir) isWanted() bool {
+	return s.status.Want == WantUp || s.status.PID != 0
 }
 
-// queued complains of a start that fails in the end. Until then the service
-// can be stopped and killed.
-func (s *unitDir) queued(job *manager.Job, err error) {
-	go func() {
-		if err == nil {
-			err = job.Wait(context.Background())
+// retry tries again what is wanted and did not start, at a look.
+func (s *unitDir) retry() {
+	if s.held == nil || !s.isIdle() || s.status.Want != WantUp || s.fresh || time.Since(s.tried) < lookEvery-time.Second {
+		return
+	}
+	failed := !isLive(&s.state) && !s.state.Job
+	if s.state.MainPID == 0 {
+		for _, socket := range s.sockets {
+			failed = failed || s.socketStates[socket].Active != "active"
 		}
-		b := s.service.bridge
-		b.events <- func() {
-			subject := s.name + " start"
-			if err != nil {
-				b.complain(subject, "unable to start "+s.name, &unitError{s.unit, err})
-			} else {
-				b.content(subject)
-			}
+	}
+	if failed {
+		s.ask(operation{start: true})
+	}
+}
+
+// maybeExit lets the supervise directory go where x asked for it and the
+// service is down.
+func (s *unitDir) maybeExit() {
+	if s.held != nil && s.exit && s.status.PID == 0 && s.isIdle() {
+		s.letGo()
+		s.left = true
+	}
+}
+
+// exitFlag is a file that tells an svscan that comes later that x asked for
+// the directory to be let go: who holds it after that starts it like a new one.
+func (s *unitDir) exitFlag() string { return s.flag(".exit") }
+
+// flag is the path of a file about the unit.
+func (s *unitDir) flag(suffix string) string {
+	return units.RuntimeDir + "/" + strings.TrimSuffix(s.unit, ".service") + suffix
+}
+
+func exists(path string) bool {
+	var info unix.Stat_t
+	return unix.Lstat(path, &info) == nil
+}
+
+// A work is what is to be done beside the goroutine of the bridge.
+type work struct {
+	m       *manager.Manager
+	op      operation
+	mode    manager.Mode
+	unit    string
+	sockets []string
+	old     []string // sockets that are to go
+}
+
+// perform does the operation. It does not wait until the service has started,
+// but returns the job of that.
+func (w *work) perform() (started *manager.Job, first error) {
+	keep := func(unit string, job *manager.Job) {
+		if err := w.wait(unit, job); err != nil && first == nil {
+			first = err
 		}
-	}()
+	}
+	if w.op.stop {
+		for _, socket := range append(w.old, w.sockets...) {
+			keep(socket, w.m.Stop(socket))
+		}
+		keep(w.unit, w.m.Stop(w.unit))
+	}
+	if w.op.restart {
+		keep(w.unit, w.m.Restart(w.unit, w.mode))
+	}
+	if w.op.start {
+		for _, socket := range w.sockets {
+			keep(socket, w.m.Start(socket, w.mode))
+		}
+		started = w.m.Start(w.unit, w.mode)
+	}
+	return started, first
+}
+
+func (w *work) wait(unit string, job *manager.Job) error {
+	if err := job.Wait(context.Background()); err != nil {
+		return &unitError{unit, err}
+	}
+	return nil
 }
 
 // A unitError says what systemd says of a unit.
@@ -302,118 +452,3 @@ func (e *unitError) Error() string {
 }
 
 func (e *unitError) Unwrap() error { return e.err }
-
-// changed takes over a state that systemd tells of.
-func (s *unitDir) changed(state manager.State) {
-	ended := state.Sub == "auto-restart" && s.state.Sub != "auto-restart"
-	s.state = state
-	s.show()
-	switch {
-	case !ended || s.busy:
-	case s.status.Want == WantOnce, s.exit && s.service.gone:
-		s.ask(operation{stop: true})
-	case s.status.Want == WantUp && state.Ended.Sub(state.Started) >= upLongEnough:
-		s.restart()
-	}
-	s.maybeExit()
-}
-
-// restart has a service that waits for its restart started at once.
-func (s *unitDir) restart() {
-	b := s.service.bridge
-	if s.restarting || b.manager == nil {
-		return
-	}
-	s.restarting = true
-	m, mode := b.manager, s.mode()
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), callLimit)
-		defer cancel()
-		// It may run by now, and is not to be disturbed then.
-		if sub, err := m.Sub(ctx, s.unit); err == nil && sub == "auto-restart" {
-			m.Restart(ctx, s.unit, mode)
-		}
-		b.events <- func() { s.restarting = false }
-	}()
-}
-
-// show brings the status in line with what systemd says.
-func (s *unitDir) show() {
-	if s.held == nil {
-		return
-	}
-	old := s.status
-	state := &s.state
-	s.status.PID = state.MainPID
-	if old.PID != state.MainPID {
-		s.status.Paused = false
-	}
-	switch {
-	case state.MainPID != 0 && !state.Started.IsZero():
-		s.status.Since = state.Started
-	case state.MainPID == 0 && !state.Ended.IsZero():
-		s.status.Since = state.Ended
-	case state.MainPID == 0 && !state.Down.IsZero():
-		s.status.Since = state.Down
-	case old.PID != state.MainPID || old.Since.IsZero():
-		s.status.Since = time.Now()
-	}
-	if !s.busy && s.pending == (operation{}) {
-		s.status.Want = s.want()
-	}
-	if s.status != old {
-		s.announce()
-	}
-}
-
-// want is what systemd wants of the service. Of once it knows nothing.
-func (s *unitDir) want() Want {
-	want := s.status.Want
-	switch s.state.Active {
-	case "active", "activating", "reloading":
-		s.downByHand = false
-		if want != WantOnce {
-			want = WantUp
-		}
-	case "inactive", "failed":
-		if !s.state.Job && (want == WantDown || s.isDead()) {
-			want = WantDown
-		}
-	}
-	return want
-}
-
-// isDead tells whether the unit is inactive to stay so. On its way to a
-// restart it is inactive for a moment, which is over when systemd answers.
-func (s *unitDir) isDead() bool {
-	b := s.service.bridge
-	if b.manager == nil {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
-	defer cancel()
-	sub, err := b.manager.Sub(ctx, s.unit)
-	return err != nil || sub == "dead" || sub == "failed"
-}
-
-func (s *unitDir) announce() error {
-	if s.held == nil {
-		return nil
-	}
-	err := s.held.WriteStatus(s.status)
-	b := s.service.bridge
-	if err != nil {
-		b.complain(s.name+" status", err.Error(), nil)
-	} else {
-		b.content(s.name + " status")
-	}
-	return err
-}
-
-// maybeExit lets the supervise directory go where x asked for it and the
-// service is down.
-func (s *unitDir) maybeExit() {
-	if s.held != nil && s.exit && s.status.PID == 0 && !s.busy && s.pending == (operation{}) {
-		s.letGo()
-	}
-}

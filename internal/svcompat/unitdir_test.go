@@ -22,11 +22,13 @@ func TestOperations(t *testing.T) {
 		{"ud", operation{stop: true}},
 		{"dud", operation{stop: true}},
 		{"udu", operation{stop: true, start: true}},
+		{"o", operation{start: true}},
+		{"pchaikz\x00", operation{}},
 	} {
 		s := &unitDir{service: &bridged{bridge: &bridge{}}, busy: true}
 		s.service.main = s
 		for _, letter := range []byte(c.letters) {
-			s.do(letter)
+			s.letter(letter)
 		}
 		if s.pending != c.want {
 			t.Errorf("%s: got %+v, want %+v", c.letters, s.pending, c.want)
@@ -34,47 +36,56 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-// TestShow turns what systemd says into a status.
-func TestShow(t *testing.T) {
+// TestSettle turns what systemd says, one state after the other, into a
+// status.
+func TestSettle(t *testing.T) {
 	started := time.UnixMicro(1_700_000_000_000_001)
 	ended := started.Add(time.Hour)
 	before := Status{Since: started.Add(-time.Hour), PID: 7, Want: WantUp}
+	running := manager.State{Active: "active", Sub: "running", MainPID: 7, Started: before.Since}
+	again := manager.State{Active: "active", Sub: "running", MainPID: 8, Started: started}
+	stopping := manager.State{Active: "deactivating", Sub: "stop-sigterm", MainPID: 7, Started: started}
+	inactive := manager.State{Active: "inactive", Sub: "dead", Started: started, Ended: ended}
+	failed := manager.State{Active: "failed", Sub: "failed", Started: started, Ended: ended}
+	waiting := manager.State{Active: "activating", Sub: "auto-restart", Started: started, Ended: ended}
 	for _, c := range []struct {
-		name  string
-		old   Status
-		state manager.State
-		want  Status
+		name   string
+		old    Status
+		states []manager.State
+		want   Status
 	}{
-		{"running", before, manager.State{Active: "active", MainPID: 8, Started: started},
-			Status{Since: started, PID: 8, Want: WantUp}},
-		{"started by systemctl", Status{Want: WantDown}, manager.State{Active: "activating", MainPID: 8, Started: started},
-			Status{Since: started, PID: 8, Want: WantUp}},
-		{"another process is not paused", Status{PID: 7, Paused: true, Want: WantUp}, manager.State{Active: "active", MainPID: 8, Started: started},
-			Status{Since: started, PID: 8, Want: WantUp}},
-		{"the same process stays paused", Status{PID: 8, Paused: true, Want: WantUp}, manager.State{Active: "active", MainPID: 8, Started: started},
-			Status{Since: started, PID: 8, Paused: true, Want: WantUp}},
-		{"once stays once", Status{PID: 8, Want: WantOnce}, manager.State{Active: "active", MainPID: 8, Started: started},
-			Status{Since: started, PID: 8, Want: WantOnce}},
-		{"being stopped", before, manager.State{Active: "deactivating", MainPID: 7, Started: started},
-			Status{Since: started, PID: 7, Want: WantUp}},
-		{"stopped by systemctl", before, manager.State{Active: "inactive", Started: started, Ended: ended},
-			Status{Since: ended, Want: WantDown}},
-		{"waits for its restart", before, manager.State{Active: "activating", Sub: "auto-restart", Started: started, Ended: ended},
-			Status{Since: ended, Want: WantUp}},
-		{"inactive with a job", before, manager.State{Active: "inactive", Job: true, Started: started, Ended: ended},
-			Status{Since: ended, Want: WantUp}},
-		{"unloaded since", Status{Since: ended, Want: WantDown}, manager.State{Active: "inactive"},
-			Status{Since: ended, Want: WantDown}},
-		{"never ran", Status{Want: WantDown}, manager.State{Active: "failed", Down: ended},
-			Status{Since: ended, Want: WantDown}},
+		{"running", before, []manager.State{running, again}, Status{Since: started, PID: 8, Want: WantUp}},
+		{"started by systemctl", Status{Want: WantDown}, []manager.State{inactive, again}, Status{Since: started, PID: 8, Want: WantUp}},
+		{"started after once", Status{Want: WantOnce}, []manager.State{inactive, again}, Status{Since: started, PID: 8, Want: WantUp}},
+		{"restarted in once", Status{PID: 7, Want: WantOnce}, []manager.State{running, stopping, again}, Status{Since: started, PID: 8, Want: WantUp}},
+		{"another process is not paused", Status{PID: 7, Paused: true, Want: WantUp}, []manager.State{running, again}, Status{Since: started, PID: 8, Want: WantUp}},
+		{"the same process stays paused", Status{PID: 8, Paused: true, Want: WantUp}, []manager.State{again}, Status{Since: started, PID: 8, Paused: true, Want: WantUp}},
+		{"once stays once", Status{PID: 8, Want: WantOnce}, []manager.State{again}, Status{Since: started, PID: 8, Want: WantOnce}},
+		{"being stopped", before, []manager.State{running, stopping}, Status{Since: started, PID: 7, Want: WantUp}},
+		{"stopped by systemctl", before, []manager.State{running, stopping, inactive}, Status{Since: ended, Want: WantDown}},
+		{"stopped by systemctl with a failure", before, []manager.State{running, stopping, failed}, Status{Since: ended, Want: WantDown}},
+		{"stopped while it waits", before, []manager.State{waiting, inactive}, Status{Since: ended, Want: WantDown}},
+		{"cannot be started again", before, []manager.State{running, waiting, failed}, Status{Since: ended, Want: WantUp}},
+		{"waits for its restart", before, []manager.State{running, waiting}, Status{Since: ended, Want: WantUp}},
+		{"inactive with a job", before, []manager.State{running, {Active: "inactive", Job: true, Started: started, Ended: ended}}, Status{Since: ended, Want: WantUp}},
+		{"unloaded since", Status{Since: ended, Want: WantDown}, []manager.State{{Active: "inactive"}}, Status{Since: ended, Want: WantDown}},
+		{"never ran", Status{Since: started, PID: 3, Want: WantDown}, []manager.State{{Active: "failed", Down: ended}}, Status{Since: ended, Want: WantDown}},
 	} {
 		dir := t.TempDir()
 		held, err := OpenSuperviseDir(dir, dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &unitDir{service: &bridged{bridge: &bridge{said: map[string]string{}}}, dir: dir, held: held, status: c.old, state: c.state}
-		s.show()
+		s := &unitDir{service: &bridged{bridge: &bridge{said: map[string]string{}}}, dir: dir, unit: "testing.service", held: held, status: c.old}
+		s.service.main = s
+		for _, state := range c.states {
+			s.live = s.live || s.state.Active == "" && isLive(&state)
+			s.state = state
+			s.settle()
+			if s.live && !isLive(&state) && !state.Job {
+				s.down() // what systemd is asked about before
+			}
+		}
 		held.Close()
 		if !sameStatus(s.status, c.want) {
 			t.Errorf("%s: got %+v, want %+v", c.name, s.status, c.want)

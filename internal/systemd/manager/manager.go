@@ -18,19 +18,25 @@ import (
 
 const (
 	busName       = "org.freedesktop.systemd1"
-	unitInterface = busName + ".Unit"
+	managerPath   = "/org/freedesktop/systemd1"
 	privateSocket = "unix:path=/run/systemd/private"
+
+	managerInterface = busName + ".Manager"
+	unitInterface    = busName + ".Unit"
+	serviceInterface = busName + ".Service"
+	propertyGet      = "org.freedesktop.DBus.Properties.Get"
 )
 
 // A Manager is a connection to systemd. It is safe for concurrent use.
 type Manager struct {
-	conn    *sd.Conn
-	signals *dbus.Conn
-	bus     bool // by way of the system bus, which wants match rules
+	conn    *dbus.Conn // for calls and signals, so that these keep their order
 	changes chan Change
 
-	mu    sync.Mutex
-	units map[dbus.ObjectPath]*watched
+	mu       sync.Mutex
+	units    map[dbus.ObjectPath]*watched
+	jobs     map[dbus.ObjectPath]*Job
+	asked    int                        // jobs that systemd has not named yet
+	finished map[dbus.ObjectPath]string // results of jobs that may be among them
 }
 
 type watched struct {
@@ -38,43 +44,45 @@ type watched struct {
 	state State
 }
 
-// A Change tells that a unit that is watched may have changed. Without a
-// Unit, systemd has read its unit files again, and any may have.
+// A Change tells the state of a unit that is watched. Without a Unit, systemd
+// has read its unit files again, and what Load says may have changed.
 type Change struct {
 	Unit  string
 	State State
 }
 
-// Dial connects to systemd: by the system bus, or by systemd's own socket
-// where no bus runs.
+// Dial connects to systemd by its own socket, which needs no bus and no match
+// rules; or else by the system bus.
 func Dial() (*Manager, error) {
-	m, err := dial(true)
+	m, err := dial(false)
 	if err == nil {
 		return m, nil
 	}
-	m, privateErr := dial(false)
-	if privateErr != nil {
-		return nil, fmt.Errorf("no system bus (%w), no socket of systemd (%w)", err, privateErr)
+	m, busErr := dial(true)
+	if busErr != nil {
+		return nil, fmt.Errorf("no socket of systemd (%w), no system bus (%w)", err, busErr)
 	}
 	return m, nil
 }
 
 func dial(bus bool) (*Manager, error) {
-	m := &Manager{bus: bus, changes: make(chan Change), units: map[dbus.ObjectPath]*watched{}}
-	conn, err := sd.NewConnection(func() (*dbus.Conn, error) {
-		// The second connection is the one that signals come by.
-		var err error
-		m.signals, err = m.connect()
-		return m.signals, err
-	})
+	conn, err := connect(bus)
 	if err != nil {
 		return nil, err
 	}
-	m.conn = conn
+	m := &Manager{
+		conn:     conn,
+		changes:  make(chan Change),
+		units:    map[dbus.ObjectPath]*watched{},
+		jobs:     map[dbus.ObjectPath]*Job{},
+		finished: map[dbus.ObjectPath]string{},
+	}
 	signals := make(chan *dbus.Signal, 64)
-	m.signals.Signal(signals)
-	m.match("type='signal',sender='" + busName + "',interface='" + busName + ".Manager',member='Reloading'")
-	if err := m.signals.Object(busName, "/org/freedesktop/systemd1").Call(busName+".Manager.Subscribe", 0).Store(); err != nil {
+	conn.Signal(signals)
+	if bus {
+		err = subscribe(conn)
+	}
+	if err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -82,11 +90,11 @@ func dial(bus bool) (*Manager, error) {
 	return m, nil
 }
 
-func (m *Manager) connect() (*dbus.Conn, error) {
+func connect(bus bool) (*dbus.Conn, error) {
 	order := dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())
 	var conn *dbus.Conn
 	var err error
-	if m.bus {
+	if bus {
 		conn, err = dbus.SystemBusPrivate(order)
 	} else {
 		conn, err = dbus.Dial(privateSocket, order)
@@ -95,7 +103,7 @@ func (m *Manager) connect() (*dbus.Conn, error) {
 		return nil, err
 	}
 	uid := strconv.Itoa(os.Getuid())
-	if err = conn.Auth([]dbus.Auth{dbus.AuthExternal(uid)}); err == nil && m.bus {
+	if err = conn.Auth([]dbus.Auth{dbus.AuthExternal(uid)}); err == nil && bus {
 		err = conn.Hello()
 	}
 	if err != nil {
@@ -105,37 +113,39 @@ func (m *Manager) connect() (*dbus.Conn, error) {
 	return conn, nil
 }
 
-// match asks the bus for signals. systemd's own socket carries all of them
-// unasked.
-func (m *Manager) match(rule string) error {
-	if !m.bus {
-		return nil
+// subscribe asks the bus for systemd's signals. Its own socket carries all of
+// them unasked.
+func subscribe(conn *dbus.Conn) error {
+	err := conn.BusObject().Call("org.freedesktop.DBus.AddMatch", 0,
+		"type='signal',sender='"+busName+"',path_namespace='"+managerPath+"'").Err
+	if err == nil {
+		err = conn.Object(busName, managerPath).Call(managerInterface+".Subscribe", 0).Err
 	}
-	return m.signals.BusObject().Call("org.freedesktop.DBus.AddMatch", 0, rule).Store()
+	return err
 }
 
 // Close ends the connection; Changes is closed soon after.
 func (m *Manager) Close() { m.conn.Close() }
 
 // Changes returns the channel that tells of changes, in their order; it must
-// be read. It is closed when the connection has ended.
+// be read. It is closed when the connection has ended. Once a job is finished,
+// what it changed has been read from there.
 func (m *Manager) Changes() <-chan Change { return m.changes }
-
-// Done is closed when the connection has ended.
-func (m *Manager) Done() <-chan struct{} { return m.signals.Context().Done() }
 
 func (m *Manager) dispatch(signals <-chan *dbus.Signal) {
 	defer close(m.changes)
 	for signal := range signals {
 		switch signal.Name {
-		case busName + ".Manager.Reloading":
-			var begins bool
-			if dbus.Store(signal.Body, &begins) == nil && !begins {
-				m.changes <- Change{}
-			}
 		case "org.freedesktop.DBus.Properties.PropertiesChanged":
 			if change, ok := m.changed(signal); ok {
 				m.changes <- change
+			}
+		case managerInterface + ".JobRemoved":
+			m.jobRemoved(signal)
+		case managerInterface + ".Reloading":
+			var begins bool
+			if dbus.Store(signal.Body, &begins) == nil && !begins {
+				m.changes <- Change{}
 			}
 		}
 	}
@@ -149,131 +159,168 @@ func (m *Manager) changed(signal *dbus.Signal) (Change, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	unit := m.units[signal.Path]
-	var of string
-	var values map[string]dbus.Variant
-	var invalidated []string
-	if unit == nil || dbus.Store(signal.Body, &of, &values, &invalidated) != nil {
+	if unit == nil || len(signal.Body) < 2 {
 		return Change{}, false
 	}
+	of, _ := signal.Body[0].(string)
+	values, _ := signal.Body[1].(map[string]dbus.Variant)
 	for name, value := range values {
 		unit.state.set(name, value.Value())
 	}
 	return Change{unit.name, unit.state}, of == unitInterface
 }
 
-// Watch begins to watch a unit, loaded or not, and returns its state.
-// Watching it again reads its state anew.
-func (m *Manager) Watch(ctx context.Context, unit string) (State, error) {
-	path := unitPath(unit)
+// Watch begins to watch units, loaded or not, and returns their states by
+// name. Watching one again reads its state anew.
+func (m *Manager) Watch(ctx context.Context, units []string) (map[string]State, error) {
 	m.mu.Lock()
-	known := m.units[path] != nil
-	if !known {
-		m.units[path] = &watched{name: unit}
-	}
-	m.mu.Unlock()
-	if !known {
-		if err := m.match("type='signal',sender='" + busName + "',member='PropertiesChanged',path='" + string(path) + "'"); err != nil {
-			return State{}, err
+	for _, name := range units {
+		if path := unitPath(name); m.units[path] == nil {
+			m.units[path] = &watched{name: name}
 		}
 	}
-	values, err := m.conn.GetAllPropertiesContext(ctx, unit)
+	m.mu.Unlock()
+	states, err := m.list(ctx, units)
+	if err == nil {
+		err = m.details(ctx, states)
+	}
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	state := &m.units[path].state
-	for name, value := range values {
-		state.set(name, value)
+	for name, state := range states {
+		if unit := m.units[unitPath(name)]; unit != nil {
+			unit.state = state
+		}
 	}
-	return *state, nil
+	return states, nil
+}
+
+// Unwatch ends the watch of units.
+func (m *Manager) Unwatch(units ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range units {
+		delete(m.units, unitPath(name))
+	}
+}
+
+// list returns what systemd tells of many units in one answer.
+func (m *Manager) list(ctx context.Context, units []string) (map[string]State, error) {
+	var listed []struct {
+		Name, Description, Load, Active, Sub, Following string
+		Path                                            dbus.ObjectPath
+		Job                                             uint32
+		JobType                                         string
+		JobPath                                         dbus.ObjectPath
+	}
+	states := make(map[string]State, len(units))
+	if len(units) == 0 {
+		return states, nil
+	}
+	err := m.conn.Object(busName, managerPath).CallWithContext(ctx, managerInterface+".ListUnitsByNames", 0, units).Store(&listed)
+	if err != nil {
+		return nil, err
+	}
+	for _, unit := range listed {
+		states[unit.Name] = State{Load: unit.Load, Active: unit.Active, Sub: unit.Sub, Job: unit.Job != 0}
+	}
+	return states, nil
+}
+
+// details adds what systemd tells of services one by one. All questions are
+// asked before the first answer is awaited.
+func (m *Manager) details(ctx context.Context, states map[string]State) error {
+	type question struct {
+		unit, property string
+		call           *dbus.Call
+	}
+	var questions []question
+	ask := func(unit, of, property string) {
+		object := m.conn.Object(busName, unitPath(unit))
+		questions = append(questions, question{unit, property, object.GoWithContext(ctx, propertyGet, 0, nil, of, property)})
+	}
+	for unit, state := range states {
+		if !isService(unit) || state.Load == "not-found" && state.Active == "inactive" {
+			continue
+		}
+		if state.Active != "inactive" {
+			ask(unit, serviceInterface, "MainPID")
+			ask(unit, serviceInterface, "ExecMainStartTimestamp")
+		}
+		ask(unit, serviceInterface, "ExecMainExitTimestamp")
+		ask(unit, unitInterface, "InactiveEnterTimestamp")
+	}
+	for _, q := range questions {
+		<-q.call.Done
+		var value dbus.Variant
+		if err := q.call.Store(&value); err != nil {
+			return fmt.Errorf("%s: %w", q.unit, err)
+		}
+		state := states[q.unit]
+		state.set(q.property, value.Value())
+		states[q.unit] = state
+	}
+	return nil
+}
+
+// Refresh reads Load, Active and Sub of all units that are watched, and
+// returns those units of which one has changed.
+func (m *Manager) Refresh(ctx context.Context) ([]Change, error) {
+	m.mu.Lock()
+	names := make([]string, 0, len(m.units))
+	for _, unit := range m.units {
+		names = append(names, unit.name)
+	}
+	m.mu.Unlock()
+	states, err := m.list(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var changes []Change
+	for name, now := range states {
+		unit := m.units[unitPath(name)]
+		if unit == nil {
+			continue
+		}
+		old := unit.state
+		unit.state.Load, unit.state.Active, unit.state.Sub, unit.state.Job = now.Load, now.Active, now.Sub, now.Job
+		if unit.state != old {
+			changes = append(changes, Change{name, unit.state})
+		}
+	}
+	return changes, nil
 }
 
 // Sub returns the SubState of a unit at this moment.
 func (m *Manager) Sub(ctx context.Context, unit string) (string, error) {
-	property, err := m.conn.GetUnitPropertyContext(ctx, unit, "SubState")
-	if err != nil {
-		return "", err
-	}
-	sub, _ := property.Value.Value().(string)
-	return sub, nil
+	var sub dbus.Variant
+	err := m.conn.Object(busName, unitPath(unit)).CallWithContext(ctx, propertyGet, 0, unitInterface, "SubState").Store(&sub)
+	text, _ := sub.Value().(string)
+	return text, err
 }
 
-// A Mode is what happens to other units with the one that is started,
-// stopped or restarted.
-type Mode string
-
-const (
-	WithDependencies Mode = "replace"
-	Alone            Mode = "ignore-dependencies"
-)
-
-// A Job is something that systemd has been asked to do.
-type Job struct {
-	m      *Manager
-	result <-chan string
-}
-
-// Start begins to start a unit.
-func (m *Manager) Start(ctx context.Context, unit string, mode Mode) (*Job, error) {
-	return m.job(ctx, m.conn.StartUnitContext, unit, mode)
-}
-
-// Restart begins to restart a unit, which starts it where it is down.
-func (m *Manager) Restart(ctx context.Context, unit string, mode Mode) (*Job, error) {
-	return m.job(ctx, m.conn.RestartUnitContext, unit, mode)
-}
-
-// Stop begins to stop a unit. A unit that is not loaded is stopped.
-func (m *Manager) Stop(ctx context.Context, unit string) (*Job, error) {
-	job, err := m.job(ctx, m.conn.StopUnitContext, unit, WithDependencies)
-	var failure dbus.Error
-	if errors.As(err, &failure) && failure.Name == busName+".NoSuchUnit" {
-		done := make(chan string, 1)
-		done <- "done"
-		return &Job{m, done}, nil
-	}
-	return job, err
-}
-
-type startJob func(ctx context.Context, unit, mode string, result chan<- string) (int, error)
-
-func (m *Manager) job(ctx context.Context, start startJob, unit string, mode Mode) (*Job, error) {
-	result := make(chan string, 1)
-	if _, err := start(ctx, unit, string(mode), result); err != nil {
-		return nil, err
-	}
-	return &Job{m, result}, nil
-}
-
-// Wait returns when the job is finished, with an error where it failed. A job
-// that another one took the place of has not failed: somebody wants something
-// else by now.
-func (j *Job) Wait(ctx context.Context) error {
-	select {
-	case word := <-j.result:
-		if word == "done" || word == "canceled" {
-			return nil
-		}
-		return errors.New("systemd says " + word)
-	case <-j.m.Done():
-		return errors.New("the connection to systemd has ended")
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// Kill sends a signal to the main process of a service.
-func (m *Manager) Kill(ctx context.Context, unit string, signal unix.Signal) error {
-	return m.conn.KillUnitWithTarget(ctx, unit, sd.Main, int32(signal))
+// Kill sends a signal to the main process of a service. It does not wait: the
+// order of calls is that of signals, and done gets an error, or nil.
+func (m *Manager) Kill(unit string, signal unix.Signal, done func(error)) {
+	call := m.conn.Object(busName, managerPath).Go(managerInterface+".KillUnit", 0, nil, unit, "main", int32(signal))
+	go func() { done((<-call.Done).Err) }()
 }
 
 // Reload makes systemd read all unit files again, and returns when that is
 // done.
 func (m *Manager) Reload(ctx context.Context) error {
-	return m.conn.ReloadContext(ctx)
+	return m.conn.Object(busName, managerPath).CallWithContext(ctx, managerInterface+".Reload", 0).Err
+}
+
+// IsGone tells of an error whether it is the end of the connection.
+func IsGone(err error) bool {
+	return errors.Is(err, dbus.ErrClosed) || errors.Is(err, errEnded)
 }
 
 func unitPath(unit string) dbus.ObjectPath {
-	return dbus.ObjectPath("/org/freedesktop/systemd1/unit/" + sd.PathBusEscape(unit))
+	return dbus.ObjectPath(managerPath + "/unit/" + sd.PathBusEscape(unit))
 }

@@ -1,24 +1,26 @@
 package manager
 
 import (
-	"context"
 	"strings"
 	"time"
 )
 
-// A State is what systemd says of a service unit.
+// A State is what systemd says of a unit.
 type State struct {
-	Load    string    // "loaded", "not-found", "masked", "bad-setting", "error", …
-	Active  string    // "active", "reloading", "inactive", "failed", "activating", "deactivating"
-	Sub     string    // "running", "auto-restart", "dead", …
-	Job     bool      // something is yet to be done to it
+	Load   string // "loaded", "not-found", "masked", "bad-setting", "error", …
+	Active string // "active", "reloading", "inactive", "failed", "activating", "deactivating"
+	Sub    string // "running", "auto-restart", "dead", …
+	Job    bool   // something is yet to be done to it
+
+	// Of services:
 	MainPID uint32    // 0: there is no main process
 	Started time.Time // start of the last main process; zero: never
 	Ended   time.Time // its end; zero: it runs, or there was none
 	Down    time.Time // when the unit last became inactive; zero: never
-	Dir     string    // WorkingDirectory=
-	File    string    // path of the unit file
+	Tried   time.Time // its last start, though a condition may have prevented it; zero: not while it was watched
 }
+
+func isService(unit string) bool { return strings.HasSuffix(unit, ".service") }
 
 // set takes over a property of the unit.
 func (s *State) set(name string, value any) {
@@ -40,11 +42,8 @@ func (s *State) set(name string, value any) {
 		s.Ended = stamp(value)
 	case "InactiveEnterTimestamp":
 		s.Down = stamp(value)
-	case "WorkingDirectory":
-		dir, _ := value.(string)
-		s.Dir = strings.TrimPrefix(dir, "!")
-	case "FragmentPath":
-		s.File, _ = value.(string)
+	case "ConditionTimestamp":
+		s.Tried = stamp(value)
 	}
 }
 
@@ -55,22 +54,4 @@ func stamp(value any) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(int64(usec))
-}
-
-// A Socket is what systemd says of a socket unit.
-type Socket struct {
-	Active string // as in State
-	File   string // path of the unit file
-}
-
-// Socket returns the state of a socket unit.
-func (m *Manager) Socket(ctx context.Context, unit string) (Socket, error) {
-	values, err := m.conn.GetUnitPropertiesContext(ctx, unit)
-	if err != nil {
-		return Socket{}, err
-	}
-	var s Socket
-	s.Active, _ = values["ActiveState"].(string)
-	s.File, _ = values["FragmentPath"].(string)
-	return s, nil
 }
