@@ -28,22 +28,31 @@ func between(name string, args []string, filters func(id int) (in, out filter)) 
 	}
 	if args[1] == copyWord && len(args) == 3 {
 		program, _ := command.ScanNumber(args[2])
-		copyBetween(filters(int(program)))
+		in, out := filters(int(program))
+		unix.Close(copying)
+		copyBetween(in, out)
 		return 0
 	}
-	var in, out [2]int
-	if err := unix.Pipe2(in[:], unix.O_CLOEXEC); err != nil {
-		return command.Fatal(name, "unable to create pipe", err)
-	}
-	if err := unix.Pipe2(out[:], unix.O_CLOEXEC); err != nil {
-		return command.Fatal(name, "unable to create pipe", err)
+	var in, out, started [2]int
+	for _, pipe := range []*[2]int{&in, &out, &started} {
+		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+			return command.Fatal(name, "unable to create pipe", err)
+		}
 	}
 	_, err := syscall.ForkExec("/proc/self/exe", []string{name, copyWord, strconv.Itoa(os.Getpid())}, &syscall.ProcAttr{
 		Env:   os.Environ(),
-		Files: []uintptr{0, 1, 2, toProgram: uintptr(in[1]), fromProgram: uintptr(out[0])},
+		Files: []uintptr{0, 1, 2, toProgram: uintptr(in[1]), fromProgram: uintptr(out[0]), copying: uintptr(started[1])},
 	})
 	if err != nil {
 		return command.Fatal(name, "unable to fork", err)
+	}
+	// A program that ends at once would not get, and not be recorded to get,
+	// what is there for it.
+	unix.Close(started[1])
+	for {
+		if _, err := unix.Read(started[0], make([]byte, 1)); err != unix.EINTR {
+			break
+		}
 	}
 	if err := errors.Join(unix.Dup3(in[0], 0, 0), unix.Dup3(out[1], 1, 0)); err != nil {
 		return command.Fatal(name, "unable to move descriptors", err)
@@ -56,6 +65,7 @@ func between(name string, args []string, filters func(id int) (in, out filter)) 
 const (
 	toProgram   = 3
 	fromProgram = 4
+	copying     = 5 // closed once it begins
 )
 
 // copyBetween copies through in from descriptor 0 to the program, and through
@@ -75,6 +85,7 @@ func copyBetween(in, out filter) {
 		}
 		if len(fds) > 1 && fds[1].Revents != 0 {
 			if !left.step() {
+				right.drain()
 				return
 			}
 			if left.ended {
@@ -122,6 +133,17 @@ func (l *lane) step() (ok bool) {
 		l.ended = true
 	}
 	return true
+}
+
+// drain copies what is there without waiting for more.
+func (l *lane) drain() {
+	for !l.ended {
+		fds := []unix.PollFd{l.wants()}
+		if n, err := unix.Poll(fds, 0); err != nil && err != unix.EINTR || n == 0 || !l.step() {
+			return
+		}
+	}
+	l.filter.end()
 }
 
 // passing tells whether an error means to try again.

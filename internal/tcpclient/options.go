@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"qmail-smtpd/internal/command"
+	"qmail-smtpd/internal/inet"
 )
 
 const usage = "tcpclient [ -hHrRdDqQv ] [ -i localip ] [ -p localport ] [ -T timeoutconn ] [ -l localname ] [ -t timeoutinfo ] host port program"
@@ -90,6 +91,11 @@ func parse(args []string) (o *options, ok bool) {
 		}
 	}
 	rest := getopt.Rest()
+	if len(rest) == 2 { // a port that is none is complained of first
+		if _, ok := inet.Port(rest[1]); !ok {
+			rest = append(rest, "")
+		}
+	}
 	if len(rest) < 3 {
 		if o.verbosity > nothing {
 			command.Usage("tcpclient", usage)
