@@ -8,8 +8,8 @@ import (
 
 var lineEnds = []string{"a", "bc", "\n", "\r", "\r\n", "\n\n", "\r\r", "\x00", ".", " "}
 
-func TestAddcr(t *testing.T) { fuzz(t, *count, filter("addcr")) }
-func TestDelcr(t *testing.T) { fuzz(t, *count, filter("delcr")) }
+func TestAddcr(t *testing.T) { fuzz(t, filter("addcr")) }
+func TestDelcr(t *testing.T) { fuzz(t, filter("delcr")) }
 
 func filter(name string) func(r *rand.Rand) Case {
 	return func(r *rand.Rand) Case {
@@ -18,7 +18,7 @@ func filter(name string) func(r *rand.Rand) Case {
 }
 
 func TestFixcrio(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		return Case{Args: filtered(r, "fixcrio"), Stdin: text(r, 60, lineEnds...)}
 	})
 }
@@ -31,7 +31,7 @@ func filtered(r *rand.Rand, name string) []string {
 }
 
 func TestRecordio(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		return Case{Args: filtered(r, "recordio"), Stdin: text(r, 60, lineEnds...), Normal: recorded}
 	})
 }
@@ -63,7 +63,7 @@ func recorded(o *Outcome) {
 }
 
 func TestTai64n(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		return Case{
 			Args: append([]string{"tai64n"}, some(r, "-x")...), Stdin: text(r, 60, lineEnds...),
 			Normal: func(o *Outcome) { o.Stdout = label.ReplaceAllString(o.Stdout, "@LABEL") },
@@ -72,7 +72,7 @@ func TestTai64n(t *testing.T) {
 }
 
 func TestTai64nlocal(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		var b strings.Builder
 		for range r.IntN(8) {
 			b.WriteString(pick(r, "", "", "", " ", "x", "@"))
@@ -84,7 +84,7 @@ func TestTai64nlocal(t *testing.T) {
 		return Case{
 			Args: []string{"tai64nlocal"}, Stdin: b.String(),
 			Env:     []string{"TZ=" + pick(r, "UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "")},
-			Excused: func(o Outcome) bool { return o.Status == "signal 11" },
+			Excused: func(original, _ Outcome) bool { return original.Status == "signal 11" },
 		}
 	})
 }

@@ -41,7 +41,7 @@ func environment(o *Outcome) {
 }
 
 func TestArgv0(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		args := pick(r, []string{"sh", "name", "-c", "echo $0"}, []string{"cat", "-", "/proc/self/cmdline"},
 			[]string{"cat", "x", "/proc/self/cmdline"}, []string{"cat"}, []string{"./cat", "x"}, []string{"missing", "x", "y"},
 			[]string{"--", "env", "x", "-0"}, []string{"-x"}, nil, []string{"", "x"}, []string{"./directory", "x"}, []string{"./noformat", "x"})
@@ -50,7 +50,7 @@ func TestArgv0(t *testing.T) {
 }
 
 func TestEnvdir(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		c := Case{Files: childFiles(), Normal: environment, User: pick(r, uint32(0), nobody), Env: some(r, "A=old", "B=old", "C=")}
 		for range r.IntN(6) {
 			name := pick(r, "A", "B", "C", "AB", ".hidden", "E=Q", "a b", "PATH2", "ü", "N\nL")
@@ -90,8 +90,8 @@ func has(files []File, path string) bool {
 	return false
 }
 
-func TestEnvuidgid(t *testing.T) { fuzz(t, *count, account("envuidgid")) }
-func TestSetuidgid(t *testing.T) { fuzz(t, *count, account("setuidgid")) }
+func TestEnvuidgid(t *testing.T) { fuzz(t, account("envuidgid")) }
+func TestSetuidgid(t *testing.T) { fuzz(t, account("setuidgid")) }
 
 func account(name string) func(r *rand.Rand) Case {
 	return func(r *rand.Rand) Case {
@@ -108,7 +108,7 @@ func account(name string) func(r *rand.Rand) Case {
 }
 
 func TestSetlock(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		held := r.IntN(2) == 0
 		c := Case{Args: []string{"setlock"}, Files: childFiles(), Normal: environment, User: pick(r, uint32(0), 0, nobody)}
 		c.Args = append(c.Args, some(r, "-N", "-X", "-x")...)
@@ -140,7 +140,7 @@ func TestSetlock(t *testing.T) {
 }
 
 func TestSoftlimit(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		c := Case{Args: []string{"softlimit"}, Files: childFiles(), Normal: environment, User: pick(r, uint32(0), nobody)}
 		for range r.IntN(4) {
 			flag := "-" + pick(r, "a", "c", "d", "f", "l", "m", "o", "p", "r", "s", "t", "z")
@@ -157,14 +157,14 @@ func TestSoftlimit(t *testing.T) {
 }
 
 func TestPgrphack(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		args := pick(r, child(r), []string{"sh", "-c", `read pid comm state ppid pgrp session rest </proc/$$/stat; test $pid = $pgrp && test $pid = $session && echo leads`})
 		return Case{Args: append([]string{"pgrphack"}, args...), Files: childFiles(), Normal: environment}
 	})
 }
 
 func TestFghack(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		args := pick(r, child(r), []string{"sh", "-c", "(sleep 0.05; echo late) & echo early; exit 9"}, []string{"sh", "-c", "exit 3"},
 			[]string{"sh", "-c", "cat"})
 		return Case{Args: append([]string{"fghack"}, args...), Stdin: text(r, 20, lineEnds...), Files: childFiles(), Normal: environment}
@@ -172,7 +172,7 @@ func TestFghack(t *testing.T) {
 }
 
 func TestReadproctitle(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		args := []string{"readproctitle"}
 		for range r.IntN(4) {
 			args = append(args, strings.Repeat(".", r.IntN(12)))

@@ -77,16 +77,28 @@ func sides(t testing.TB) [2]side {
 	return [2]side{{"original", programs.Originals(t)}, {"ours", programs.Ours(t)}}
 }
 
-// fuzz compares both sides on cases of generate, n for each seed, several at
-// a time.
-func fuzz(t *testing.T, n int, generate func(r *rand.Rand) Case) {
+// fuzz compares both sides on cases of generate, for each seed, several at a
+// time.
+func fuzz(t *testing.T, generate func(r *rand.Rand) Case) {
+	t.Helper()
+	fuzzWith(t, *count, 2*runtime.NumCPU(), generate)
+}
+
+// fuzzSlowly is fuzz for cases that take seconds in which they wait: fewer of
+// them, more at a time.
+func fuzzSlowly(t *testing.T, generate func(r *rand.Rand) Case) {
+	t.Helper()
+	fuzzWith(t, max(*count/10, 1), 16, generate)
+}
+
+func fuzzWith(t *testing.T, n, parallel int, generate func(r *rand.Rand) Case) {
 	t.Helper()
 	both := sides(t)
 	for _, s := range seeds() {
 		t.Logf("to repeat: go test ./test/differential -run '^%s$' -cases %d -seed %d", t.Name(), *count, s)
 		numbers := make(chan int)
 		var workers sync.WaitGroup
-		for range 2 * runtime.NumCPU() {
+		for range parallel {
 			workers.Add(1)
 			go func() {
 				defer workers.Done()
@@ -100,7 +112,7 @@ func fuzz(t *testing.T, n int, generate func(r *rand.Rand) Case) {
 				}
 			}()
 		}
-		for i := range max(n, 1) {
+		for i := range n {
 			numbers <- i
 		}
 		close(numbers)
@@ -115,9 +127,6 @@ func compare(t *testing.T, c Case) {
 		t.Errorf("%s (-original +ours):\n%s", c, diff)
 	}
 }
-
-// slow is how many cases to run of a command that takes seconds for one.
-func slow() int { return max(*count/10, 1) }
 
 // writeFile writes a file that no process started meanwhile has open: it may
 // be a program, and be executed at once.

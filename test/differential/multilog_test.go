@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestMultilog(t *testing.T) { fuzz(t, *count, multilogCase) }
+func TestMultilog(t *testing.T) { fuzz(t, multilogCase) }
 
 func multilogCase(r *rand.Rand) Case {
 	c := Case{Args: []string{"multilog"}, Normal: logged, User: pick(r, uint32(0), 0, nobody)}
@@ -106,7 +106,7 @@ func logged(o *Outcome) {
 // TestMultilogSignals sends signals at the points of an input that comes in
 // pieces.
 func TestMultilogSignals(t *testing.T) {
-	fuzz(t, slow(), func(r *rand.Rand) Case {
+	fuzzSlowly(t, func(r *rand.Rand) Case {
 		pieces := make([]string, 1+r.IntN(4))
 		signals := make([]unix.Signal, len(pieces))
 		for i := range pieces {

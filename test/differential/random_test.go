@@ -25,9 +25,10 @@ func text(r *rand.Rand, n int, pieces ...string) string {
 	return b.String()
 }
 
-// word returns a text that can be an argument.
+// word returns a text that can be an argument, or a variable.
 func word(r *rand.Rand, n int, pieces ...string) string {
-	return strings.ReplaceAll(text(r, n, pieces...), "\x00", "")
+	w := strings.ReplaceAll(text(r, n, pieces...), "\x00", "")
+	return w[:min(len(w), 2000)]
 }
 
 // some returns each of words, or not.

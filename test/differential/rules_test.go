@@ -43,7 +43,7 @@ func ruleText(r *rand.Rand, good int) string {
 }
 
 func TestTcprules(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		c := Case{Args: []string{"tcprules"}, Stdin: ruleText(r, 85), User: pick(r, uint32(0), nobody)}
 		c.Args = append(c.Args, pick(r, "tcp.cdb", "tcp.cdb", "tcp.cdb", "directory", "missing/x", ""))
 		c.Args = append(c.Args, pick(r, "tcp.tmp", "tcp.tmp", "tcp.tmp", "directory", "missing/x", "readonly", ""))
@@ -60,7 +60,7 @@ func TestTcprules(t *testing.T) {
 
 func TestTcprulescheck(t *testing.T) {
 	original := sides(t)[0]
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		c := Case{Args: []string{"tcprulescheck", pick(r, "tcp.cdb", "tcp.cdb", "tcp.cdb", "tcp.cdb", "missing", "")}}
 		c.Env = append(c.Env, pick(r, nil, []string{"TCPREMOTEIP=" + pick(r, "1.2.3.4", "1.2.3.9", "1.9.9.9", "127.0.0.1", "10.0.0.2", "::1", "", "x", "1.2.3.4.5", ".")})...)
 		c.Env = append(c.Env, pick(r, nil, []string{"TCPREMOTEHOST=" + pick(r, "a.example.org", "host.example.org", "x", "", ".", "..org")})...)
@@ -73,7 +73,10 @@ func TestTcprulescheck(t *testing.T) {
 			content = content[:r.IntN(len(content)+1)]
 		}
 		c.Files = []File{{Path: "tcp.cdb", Mode: 0o644, Content: content}}
-		c.Excused = func(o Outcome) bool { return o.Status == "signal 11" || o.Status == "signal 7" }
+		c.Excused = func(original, ours Outcome) bool {
+			// Ours also looks where prefixes would be.
+			return original.Status == "signal 11" || original.Status == "signal 7" || strings.HasSuffix(ours.Stderr, ": protocol error\n")
+		}
 		if r.IntN(30) == 0 {
 			c.Args = c.Args[:1]
 		}

@@ -97,7 +97,7 @@ func directories(r *rand.Rand) (operands []string, files []File) {
 }
 
 func TestSvstat(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		operands, files := directories(r)
 		return Case{Args: append([]string{"svstat"}, classicOperands(operands)...), Files: files, Run: supervised(r, operands), User: pick(r, uint32(0), nobody)}
 	})
@@ -116,14 +116,14 @@ func classicOperands(operands []string) []string {
 }
 
 func TestSvok(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		operands, files := directories(r)
 		return Case{Args: append([]string{"svok"}, operands...), Files: files, Run: supervised(r, operands), User: pick(r, uint32(0), nobody)}
 	})
 }
 
 func TestSvc(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		operands, files := directories(r)
 		args := []string{"svc"}
 		for range r.IntN(4) {
@@ -145,7 +145,7 @@ func TestSvc(t *testing.T) {
 
 // TestSupervise has services obey letters, one each second.
 func TestSupervise(t *testing.T) {
-	fuzz(t, slow(), func(r *rand.Rand) Case {
+	fuzzSlowly(t, func(r *rand.Rand) Case {
 		files := []File{{Path: "s/run", Mode: 0o755, Content: "#!/bin/sh\n" + pick(r, "exec sleep 1000\n", "exec sleep 1000\n",
 			"trap 'echo term' TERM; trap 'echo hup' HUP; trap 'echo alarm' ALRM; trap 'exit 3' INT\nwhile :; do sleep 0.1; done\n")}}
 		if r.IntN(3) == 0 {
@@ -213,7 +213,7 @@ func obeying(ctx context.Context, cmd *exec.Cmd, dir string, letters []string) (
 		time.Sleep(settled)
 		see()
 	}
-	unix.Write(control, []byte("ckdx"))
+	unix.Write(control, []byte("cdkx"))
 	var err error
 	select {
 	case err = <-ended:
@@ -226,7 +226,7 @@ func obeying(ctx context.Context, cmd *exec.Cmd, dir string, letters []string) (
 
 // TestSvscan has svscan start what is in a directory.
 func TestSvscan(t *testing.T) {
-	fuzz(t, slow(), func(r *rand.Rand) Case {
+	fuzzSlowly(t, func(r *rand.Rand) Case {
 		c := Case{Args: append([]string{"svscan"}, pick(r, []string{"scan"}, []string{"scan"}, []string{"scan", "more"}, []string{"missing"}, []string{"scan/file"})...)}
 		c.Files = append(c.Files, File{Path: "scan/file", Mode: 0o644}, File{Path: "real/run", Mode: 0o755, Content: "#!/bin/sh\nexec sleep 1000\n"})
 		var dirs []string

@@ -39,7 +39,7 @@ var clients = []string{"127.0.1.1", "127.0.1.2", "127.0.2.1", "127.1.0.1"}
 
 func TestTcpserver(t *testing.T) {
 	original := sides(t)[0]
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		at := host()
 		c := Case{Args: []string{"tcpserver", "-1", "-H"}, Env: some(r, "TCPREMOTEHOST=old", "TCPREMOTEINFO=old", "TCPLOCALHOST=old", "PROTO=x"),
 			Normal: func(o *Outcome) { served(o, at) }}
@@ -210,7 +210,7 @@ type server struct {
 
 // TestTcpclient has tcpclient meet servers of all kinds.
 func TestTcpclient(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		c := Case{Args: []string{"tcpclient"}, Env: some(r, "TCPREMOTEHOST=old", "TCPREMOTEINFO=old", "TCPLOCALHOST=old", "PROTO=x")}
 		for range r.IntN(5) {
 			c.Args = append(c.Args, pick(r, "-v", "-q", "-Q", "-r", "-R", "-d", "-D", "-h", "-H", "-i127.0.1.1", "-lname", "-t1", "-T1", "-T1+1"))
@@ -279,7 +279,7 @@ func meet(cmd *exec.Cmd, at string, s server) (string, error) {
 
 // TestRblsmtpd has rblsmtpd obey RBLSMTPD.
 func TestRblsmtpd(t *testing.T) {
-	fuzz(t, *count, func(r *rand.Rand) Case {
+	fuzz(t, func(r *rand.Rand) Case {
 		lines := []string{"HELO x\r\n", "ehlo\n", "MAIL FROM:<>\r\n", "rcpt to:<a@b>\n", "DATA\r\n", "NOOP\n", "rset x\r\n", "VRFY\n", "QUIT\r\n", "\r\n", "x\x00y\n", "quit", " quit\n", "HELOx\r\n"}
 		c := Case{Args: []string{"rblsmtpd"}, Stdin: text(r, 12, lines...), Files: childFiles(), Normal: func(o *Outcome) {
 			environment(o)
