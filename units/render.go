@@ -171,10 +171,15 @@ func renderService(s Service) string {
 
 func renderLogSocket(s Service) string {
 	var b strings.Builder
-	b.WriteString(heading("Log pipe of", s.Dir, s.Dir+"/log/run"))
+	b.WriteString(heading("Log pipe of", s.Dir, s.Dir+"/log/run") + unlessDown(s))
 	fmt.Fprintf(&b, "\n[Socket]\nListenFIFO=%s\nSocketMode=0600\nPipeSize=1M\nTriggerLimitIntervalSec=0\n", FIFO(s.Base))
 	b.WriteString("\n[Install]\nWantedBy=sockets.target\n")
 	return b.String()
+}
+
+// unlessDown keeps a log down that svscan has put down, whatever wants it.
+func unlessDown(s Service) string {
+	return fmt.Sprintf("ConditionPathExists=!%s/%s-log.down\n", RuntimeDir, s.Base)
 }
 
 func renderLogService(s Service) string {
@@ -182,7 +187,7 @@ func renderLogService(s Service) string {
 	dir := s.Dir + "/log"
 	b.WriteString(heading("Log service of", s.Dir, dir+"/run") + mounts(s.Dir))
 	b.WriteString(s.LogExtras.unitSection())
-	fmt.Fprintf(&b, "ConditionPathExists=!%s/%s-log.once\n", RuntimeDir, s.Base)
+	b.WriteString(unlessDown(s))
 	b.WriteString("StartLimitIntervalSec=0\n\n[Service]\n")
 	b.WriteString(s.LogExtras.commands(dir, s.Name+"/log"))
 	// without its socket it has no input

@@ -293,6 +293,7 @@ func (service *bridged) forget() {
 		}
 		b.manager.Unwatch(names...)
 		os.Remove(s.exitFlag())
+		os.Remove(s.downFlag())
 	}
 	if service.pipe >= 0 {
 		unix.Close(service.pipe)

@@ -36,7 +36,11 @@ type unitDir struct {
 	shown        Status // what supervise/status says
 	live         bool   // systemd had it up, or on its way there, when it last told
 	stopping     bool   // its process was seen while somebody stopped it
+	waiting      bool   // it was waiting to be started again when it was live last
+	resting      bool   // it was seen down, and not waiting since
 	flagged      bool   // it runs once, and systemd knows
+
+	keptDown bool // it is a log that systemd is not to start
 
 	busy     bool      // an operation is being done
 	doing    operation // that one
@@ -83,6 +87,7 @@ func (s *unitDir) hold() bool {
 // adopt begins to show the state of the unit, and to take letters.
 func (s *unitDir) adopt(state manager.State) {
 	s.state, s.live = state, isLive(&state)
+	s.keptDown = s == s.service.log && exists(s.downFlag())
 	switch asked := exists(s.exitFlag()); {
 	case asked && !s.left && (s.live || s.service.gone):
 		s.exit = true

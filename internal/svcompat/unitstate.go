@@ -17,6 +17,9 @@ const (
 	// started again where systemd, a second after its end, would start its log
 	// as well.
 	restartAlone = 900 * time.Millisecond
+
+	// restartSoonest is how long after its end systemd leaves a service alone.
+	restartSoonest = 950 * time.Millisecond
 )
 
 // isLive tells whether systemd has the unit up, or on its way up or down.
@@ -40,6 +43,7 @@ func (s *unitDir) changed(state manager.State) {
 		RecordStart(s.dir, state.Started)
 	}
 	s.settle()
+	s.foiled(&old, &state)
 	if state.MainPID != 0 && s.status.Want == WantOnce {
 		s.setOnce()
 	}
@@ -106,17 +110,23 @@ func (s *unitDir) settle() {
 	switch {
 	case isLive(state):
 		running := state.MainPID != 0 && state.Active != "deactivating"
-		if !s.isStarting() && (!s.live || s.stopping && running) {
+		if !s.isStarting() && (!s.live || running && (s.stopping || s.resting)) {
 			s.clearOnce()
 			s.status.Want = WantUp // somebody else has started it
 		}
 		s.live = true
 		s.stopping = !running && (s.stopping || state.MainPID != 0)
+		s.waiting, s.resting = isWaiting(state), false
 		if s.stopping && s.isIdle() {
 			s.clearOnce() // whoever stops it may start it next
 		}
-	case state.Job || !s.live || s.isStarting():
+	case state.Job:
+	case !s.live || s.isStarting():
+		s.resting = true
 	case s.isIdle():
+		// One that failed to start again was waiting for longer.
+		s.stopping = s.stopping || s.waiting && time.Since(state.Ended) < restartSoonest
+		s.resting = true
 		s.confirmDown()
 	default:
 		s.live = false // by our doing
@@ -190,6 +200,7 @@ func (s *unitDir) announce() error {
 	if s.held == nil {
 		return nil
 	}
+	s.keepDown(s.status.Want == WantDown)
 	b := s.service.bridge
 	if err := s.held.WriteStatus(s.status); err != nil {
 		b.complain(s.name+" status", err.Error(), nil)

@@ -229,7 +229,7 @@ func (m *Manager) list(ctx context.Context, units []string) (map[string]State, e
 	return states, nil
 }
 
-// details adds what systemd tells of services one by one. All questions are
+// details adds what systemd tells of units one by one. All questions are
 // asked before the first answer is awaited.
 func (m *Manager) details(ctx context.Context, states map[string]State) error {
 	type question struct {
@@ -242,6 +242,9 @@ func (m *Manager) details(ctx context.Context, states map[string]State) error {
 		questions = append(questions, question{unit, property, object.GoWithContext(ctx, propertyGet, 0, nil, of, property)})
 	}
 	for unit, state := range states {
+		if state.Load == "loaded" {
+			ask(unit, unitInterface, "ConditionTimestamp")
+		}
 		if !isService(unit) || state.Load == "not-found" && state.Active == "inactive" {
 			continue
 		}

@@ -12,12 +12,13 @@ type State struct {
 	Sub    string // "running", "auto-restart", "dead", …
 	Job    bool   // something is yet to be done to it
 
+	Tried time.Time // its last start, though a condition may have prevented it; zero: never
+
 	// Of services:
 	MainPID uint32    // 0: there is no main process
 	Started time.Time // start of the last main process; zero: never
 	Ended   time.Time // its end; zero: it runs, or there was none
 	Down    time.Time // when the unit last became inactive; zero: never
-	Tried   time.Time // its last start, though a condition may have prevented it; zero: not while it was watched
 }
 
 func isService(unit string) bool { return strings.HasSuffix(unit, ".service") }
