@@ -9,9 +9,11 @@ help:
 	@echo 'make build   put every command under its own name into bin/'
 	@echo 'make run     a trial SMTP service on 127.0.0.1:2525, no root needed'
 	@echo 'make test    everything, as root on Debian; installs what it needs'
+	@echo 'make soak    kills, restarts and upgrades under mail, ROUNDS (20) times'
 	@echo 'make deb     Debian packages in dist/; make rpm: RPM packages'
 	@echo 'make shell   an interactive machine with the packages installed, as root'
 	@echo 'make bench   ours against the C originals, as ratios'
+	@echo 'make differential  every command beside its original: N=2000 random cases of each'
 	@echo 'make fuzz    each parser for FUZZTIME (60s)'
 	@echo 'make lint    gofmt, go vet, staticcheck'
 	@echo 'make clean   remove what the other targets made'
@@ -22,7 +24,7 @@ build:
 	$(GO) build -trimpath -o bin/ $(addprefix ./cmd/,$(BINARIES))
 	@for b in $(BINARIES); do \
 		for c in $$(bin/$$b --list-commands); do \
-			[ $$c = $$b ] || ln -sf $$b bin/$$c; \
+			[ bin/$$c -ef bin/$$b ] || ln -sf $$b bin/$$c; \
 		done; \
 	done
 
@@ -34,22 +36,33 @@ PORT = 2525
 # Packages run one after another: many of their tests make machines, fill
 # disks, and kill services under load.
 .PHONY: test
-test: prerequisites lint originals build
-	$(GO) test -shuffle=on -timeout 8m ./...
+test: prerequisites lint originals supervisors debian13 build
+	$(GO) test -shuffle=on -timeout 15m ./...
+	@scripts/fuzz 10s
+
+# What kills, restarts and upgrades do to mail and logs, in another order each
+# round; a line tells what a round was.
+ROUNDS = 20
+.PHONY: soak
+soak: prerequisites debian13
+	$(GO) test -v -count $(ROUNDS) -timeout 3h -run '^TestZeroLoss$$' ./test/packages
 
 .PHONY: bench
 bench: originals build
 	@bench/run
 
+# Every command beside its original: N random cases of each, with the seed
+# SEED, or a fixed and a fresh one.
+N = 200
+SEED = 0
+.PHONY: differential
+differential: prerequisites originals build
+	$(GO) test -timeout 3h ./test/differential -cases $(N) -seed $(SEED)
+
 FUZZTIME = 60s
 .PHONY: fuzz
 fuzz:
-	@$(GO) list -f '{{.Dir}}' ./... | while read dir; do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(f .*/\1/p' $$dir/*_test.go 2>/dev/null); do \
-			echo "$$dir $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$dir || exit 1; \
-		done; \
-	done
+	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: prerequisites
 prerequisites:
@@ -73,6 +86,24 @@ $(ORIGINALS)/usr/bin/tcpserver:
 	cd $(ORIGINALS)/deb && apt-get -q download daemontools ucspi-tcp
 	for deb in $(ORIGINALS)/deb/*.deb; do dpkg-deb -x $$deb $(ORIGINALS); done
 	@touch $@
+
+# What services are moved from: Debian's unit and script of daemontools-run,
+# runit and s6, unpacked together and not installed.
+SUPERVISORS = .cache/supervisors
+.PHONY: supervisors
+supervisors: $(SUPERVISORS)/made
+$(SUPERVISORS)/made:
+	@rm -rf $(SUPERVISORS) && mkdir -p $(SUPERVISORS)/deb
+	cd $(SUPERVISORS)/deb && apt-get -q download daemontools-run runit s6 \
+		$$(apt-cache depends s6 | sed -n 's/.*Depends: \(lib\(execline\|s6\|skarnet\)\)/\1/p')
+	for deb in $(SUPERVISORS)/deb/*.deb; do dpkg-deb -x $$deb $(SUPERVISORS); done
+	@touch $@
+
+# The other Debian that the tests boot.
+DEBIAN13 = .cache/debian13
+.PHONY: debian13
+debian13:
+	@scripts/debian13 $(DEBIAN13)
 
 .PHONY: clean
 clean:

@@ -20,7 +20,7 @@ func TestEdits(t *testing.T) {
 
 	// as it was: no drop-in is left
 	m.Sh(`cd /service/smtpd/env; echo 0 >IP; : >BACKLOG; svc -t /service/smtpd`)
-	m.Await(soon, `! ls /run/systemd/system/qmail-smtpd.socket.d/05-svcompat.conf && swaks --server 127.0.0.1 --quit-after BANNER && ss -Hltn sport = :25 | grep -F '*:25 '`)
+	m.Await(soon, `! ls /run/systemd/generator.late/qmail-smtpd.socket.d/05-svcompat.conf && swaks --server 127.0.0.1 --quit-after BANNER && ss -Hltn sport = :25 | grep -F '*:25 '`)
 
 	// look-ups need the network; /etc/hosts serves them here
 	m.Sh(`echo '127.0.0.1 client.example.net' >/etc/hosts; cd /service/smtpd; echo h >env/REMOTENAME; svc -t .`)
@@ -63,7 +63,7 @@ func TestTrouble(t *testing.T) {
 
 	// nonsense in env/, and back
 	m.Sh(`echo abc >/service/smtpd/env/PORT`)
-	said("svscan: warning: smtpd: /var/qmail/service/smtpd/systemd/listen: not a port number: abc")
+	said("svscan: warning: /service/smtpd/systemd/listen: not a port number: abc")
 	m.Sh(`echo 25 >/service/smtpd/env/PORT`)
 
 	// a unit that is masked
@@ -82,7 +82,7 @@ func TestTrouble(t *testing.T) {
 
 	// a copy that says it is the other's
 	m.Sh(`cp -a /var/qmail/service/smtpd /var/qmail/service/copy; touch /var/qmail/service/copy/down; ln -s /var/qmail/service/copy /service`)
-	said("svscan: warning: unable to use qmail-smtpd.service for /var/qmail/service/copy: it is of /var/qmail/service/smtpd; see systemd/unit in both")
+	said("svscan: warning: /service/copy: qmail-smtpd.socket is of /service/smtpd")
 
 	// /run/svcompat gone, with all FIFOs
 	m.Sh(`systemctl stop svscan qmail-smtpd.socket qmail-smtpd qmail-smtpd-log.socket qmail-smtpd-log; rm -r /run/svcompat; systemctl start svscan`)

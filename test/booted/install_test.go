@@ -14,18 +14,18 @@ import (
 const soon = 60 * time.Second
 
 // installSVCompat boots a machine and puts our programs and svscan.service
-// where packages put them. Nothing is started. Machines do not disturb each
-// other, so their tests run beside each other.
+// where packages put them. Nothing is started.
 func installSVCompat(t *testing.T) *machine.Machine {
 	t.Helper()
-	t.Parallel()
-	m := machine.Boot(t)
+	m := boot(t)
 	m.CopyDir(programs.Ours(t), "/usr/libexec/qmail-smtpd")
 	m.CopyDir(programs.Root(t)+"/units/system", "/tmp/units")
 	m.AddQmailAccounts()
 	m.Sh(`
 cd /usr/libexec/qmail-smtpd
 for command in *; do ln -sf ../libexec/qmail-smtpd/$command /usr/bin/$command; done
+mkdir -p /usr/lib/systemd/system-generators
+ln -s /usr/libexec/qmail-smtpd/svscan-generator /usr/lib/systemd/system-generators/
 rm -rf /var/qmail /service
 mkdir -p /service /var/qmail/bin /var/qmail/control /var/qmail/service
 cp /tmp/units/svscan.service /usr/lib/systemd/system/

@@ -64,5 +64,5 @@ func TestKillMultilog(t *testing.T) {
 		t.Errorf("the death of the log service was felt by %d clients: %v", len(tr.Refused), tr.Refused)
 	}
 
-	tr.CheckLog("/service/smtpd/log/main")
+	tr.CheckLog("/service/smtpd/log/main", 0)
 }

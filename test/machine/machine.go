@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -35,23 +36,41 @@ var initScript string
 type Machine struct {
 	t     T
 	enter []string // arguments with which nsenter enters it
+	kill  func()   // ends all that runs in it
+	limit time.Duration
 }
 
 // Start starts a machine without a service manager. All that runs in it ends
 // with the test.
 func Start(t T) *Machine {
 	t.Helper()
-	return start(t, "plain", nil)
+	return start(t, "/", "plain", nil)
 }
 
 // Boot starts a machine whose process 1 is systemd, and returns when it is
 // up. All that runs in it ends with the test.
 func Boot(t T) *Machine {
 	t.Helper()
+	return BootOn(t, "/")
+}
+
+// BootOn is Boot with the root file system that stands in a directory.
+func BootOn(t T, root string) *Machine {
+	t.Helper()
 	group := cgroup(t)
-	m := start(t, "systemd", group)
-	m.Await(30*time.Second, `case $(systemctl is-system-running) in running|degraded) exit 0; esac; exit 1`)
-	return m
+	m := start(t, root, "systemd", group)
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		state, _ := m.Try(`timeout 20 systemctl is-system-running --wait`)
+		switch strings.TrimSpace(state) {
+		case "running", "degraded":
+			return m
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("systemd is not up: %s\n%s", state, m.look())
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // cgroup makes a cgroup in the unified hierarchy, wherever that is mounted;
@@ -92,7 +111,7 @@ func removeCgroup(t T, dir string) {
 		}
 		return nil
 	})
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for _, d := range slices.Backward(dirs) {
 		for {
 			err := os.Remove(d)
@@ -108,7 +127,7 @@ func removeCgroup(t T, dir string) {
 	}
 }
 
-func start(t T, kind string, group *os.File) *Machine {
+func start(t T, root, kind string, group *os.File) *Machine {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Fatal("a machine of its own needs root")
@@ -125,27 +144,29 @@ func start(t T, kind string, group *os.File) *Machine {
 		args = append(args, "--cgroup")
 		attr.UseCgroupFD, attr.CgroupFD = true, int(group.Fd())
 	}
-	args = append(args, "bash", "-euc", initScript, "machine", t.TempDir(), "/", kind)
+	args = append(args, "bash", "-euc", initScript, "machine", t.TempDir(), root, kind)
 	init := exec.Command("unshare", args...)
 	init.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	init.ExtraFiles = []*os.File{started}
 	var console bytes.Buffer
 	init.Stdout, init.Stderr = &console, &console
 	init.SysProcAttr = attr
+	init.WaitDelay = scriptLimit
 	if err := init.Start(); err != nil {
 		t.Fatal(err)
 	}
 	started.Close()
-	t.Cleanup(func() {
+	end := sync.OnceFunc(func() {
 		init.Process.Kill()
 		init.Wait()
 	})
+	t.Cleanup(end)
+	ready.SetReadDeadline(time.Now().Add(scriptLimit))
 	word := make([]byte, 16)
-	n, _ := ready.Read(word)
+	n, err := ready.Read(word)
 	if string(word[:n]) != "ready\n" {
-		init.Process.Kill()
-		init.Wait()
-		t.Fatalf("the machine did not start: %s", console.String())
+		end()
+		t.Fatalf("the machine did not start: %v\n%s", err, console.String())
 	}
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", init.Process.Pid, init.Process.Pid))
 	if err != nil {
@@ -156,7 +177,7 @@ func start(t T, kind string, group *os.File) *Machine {
 	if group != nil {
 		enter = append(enter, "-C")
 	}
-	return &Machine{t: t, enter: enter}
+	return &Machine{t: t, enter: enter, kill: end, limit: scriptLimit}
 }
 
 // Command prepares a command inside the machine, with a plain environment.
@@ -186,31 +207,51 @@ func (m *Machine) Try(script string) (out string, code int) {
 // scriptLimit is far above what any script takes: one that needs it hangs.
 const scriptLimit = 100 * time.Second
 
-// run runs a script; one that hangs ends the test, with what the machine was
-// doing.
 func (m *Machine) run(script, options string) (out string, code int) {
 	m.t.Helper()
-	cmd := m.Command("bash", options, script)
+	return m.finish(m.Command("bash", options, script), script)
+}
+
+// finish runs a command of the machine to its end. One that hangs ends the
+// machine and the test, with what the machine was doing.
+func (m *Machine) finish(cmd *exec.Cmd, what string) (out string, code int) {
+	m.t.Helper()
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	var doing []byte
-	hangs := time.AfterFunc(scriptLimit, func() {
-		look := m.Command("timeout", "20", "bash", "-c", `ps axfo pid,ppid,stat,wchan:20,args; systemctl list-jobs; journalctl -n 60 --no-pager`)
-		doing, _ = look.CombinedOutput()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-time.After(m.limit):
+		doing := m.look()
+		// nsenter alone would leave behind what it has started
+		m.kill()
 		cmd.Process.Kill()
-	})
-	err := cmd.Wait()
-	if !hangs.Stop() {
-		m.t.Fatalf("hangs: %s\n%s\n%s", script, output.String(), doing)
+		<-ended
+		m.t.Fatalf("hangs: %s\n%s\n%s", what, output.String(), doing)
 	}
-	if cmd.ProcessState == nil || err != nil && cmd.ProcessState.ExitCode() == 0 {
-		m.t.Fatalf("%s\n%s%v", script, output.String(), err)
+	if err != nil && cmd.ProcessState.ExitCode() == 0 {
+		m.t.Fatalf("%s\n%s%v", what, output.String(), err)
 	}
 	return output.String(), cmd.ProcessState.ExitCode()
+}
+
+// look tells what the machine is doing.
+func (m *Machine) look() string {
+	look := m.Command("timeout", "20", "bash", "-c", `ps axfo pid,ppid,stat,wchan:20,args; systemctl list-jobs; journalctl -n 60 --no-pager`)
+	look.WaitDelay = time.Second
+	timer := time.AfterFunc(25*time.Second, func() { look.Process.Kill() })
+	defer timer.Stop()
+	doing, err := look.CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("%s%v", doing, err)
+	}
+	return string(doing)
 }
 
 // Await runs a shell script inside the machine again and again until it
@@ -233,8 +274,8 @@ func (m *Machine) WriteFile(path, content string, mode os.FileMode) {
 	m.t.Helper()
 	cmd := m.Command("sh", "-c", `cat >"$0" && chmod "$1" "$0"`, path, strconv.FormatUint(uint64(mode), 8))
 	cmd.Stdin = strings.NewReader(content)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		m.t.Fatalf("%s: %s%v", path, out, err)
+	if out, code := m.finish(cmd, "writing "+path); code != 0 {
+		m.t.Fatalf("%s: %sexit status %d", path, out, code)
 	}
 }
 
@@ -242,23 +283,24 @@ func (m *Machine) WriteFile(path, content string, mode os.FileMode) {
 // directory dst of the new one, links as links.
 func (m *Machine) CopyDir(src, dst string) {
 	m.t.Helper()
+	archive, packed, err := os.Pipe()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer archive.Close()
 	pack := exec.Command("tar", "-C", src, "-c", ".")
-	unpack := m.Command("sh", "-c", `mkdir -p "$0" && tar -C "$0" -x --no-same-owner`, dst)
-	pipe, err := pack.StdoutPipe()
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	unpack.Stdin = pipe
 	var errors bytes.Buffer
-	pack.Stderr, unpack.Stderr = &errors, &errors
-	if err := pack.Start(); err != nil {
+	pack.Stdout, pack.Stderr = packed, &errors
+	err = pack.Start()
+	packed.Close()
+	if err != nil {
 		m.t.Fatal(err)
 	}
-	err = unpack.Run()
-	if packErr := pack.Wait(); err == nil {
-		err = packErr
-	}
-	if err != nil {
-		m.t.Fatalf("copying %s: %v\n%s", src, err, errors.String())
+	unpack := m.Command("sh", "-c", `mkdir -p "$0" && tar -C "$0" -x --no-same-owner`, dst)
+	unpack.Stdin = archive
+	out, code := m.finish(unpack, "copying "+src)
+	archive.Close() // or a tar that nobody reads waits for ever
+	if err := pack.Wait(); err != nil || code != 0 {
+		m.t.Fatalf("copying %s: %v, exit status %d\n%s%s", src, err, code, errors.String(), out)
 	}
 }

@@ -1,8 +1,14 @@
 package machine
 
 import (
+	"fmt"
 	"os"
+	"runtime"
+	"strings"
 	"testing"
+	"time"
+
+	"qmail-smtpd/test/programs"
 )
 
 func TestMachineIsSeparate(t *testing.T) {
@@ -21,6 +27,41 @@ func TestMachineIsSeparate(t *testing.T) {
 }
 
 func TestBoot(t *testing.T) {
-	m := Boot(t)
-	m.Sh("test $(cat /proc/1/comm) = systemd; systemctl list-units --failed >&2; systemd-run --wait -q true")
+	for root, version := range map[string]string{"/": "", programs.Debian13(t): "systemd 257"} {
+		m := BootOn(t, root)
+		m.Sh("test $(cat /proc/1/comm) = systemd; systemctl list-units --failed >&2; systemd-run --wait -q true")
+		if out := m.Sh("systemctl --version"); !strings.HasPrefix(out, version) {
+			t.Errorf("%s has %s", root, out)
+		}
+	}
+}
+
+// TestHang has a script that does not end: the test that runs it does, and
+// tells what the machine was doing.
+func TestHang(t *testing.T) {
+	failed := &failing{T: t}
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		m := Start(failed)
+		m.limit = time.Second
+		m.Sh("echo begun; sleep 1000.25 & sleep 1000.5")
+	}()
+	<-done
+	for _, want := range []string{"hangs: echo begun; sleep", "\nbegun\n", "_ sleep 1000.25", "_ sleep 1000.5"} {
+		if !strings.Contains(failed.said, want) {
+			t.Errorf("no %q in %q", want, failed.said)
+		}
+	}
+}
+
+// failing is a test that may fail.
+type failing struct {
+	*testing.T
+	said string
+}
+
+func (f *failing) Fatalf(format string, args ...any) {
+	f.said = fmt.Sprintf(format, args...)
+	runtime.Goexit()
 }

@@ -87,7 +87,13 @@ func (p packages) copyTo(t testing.TB, m *machine.Machine) {
 // they install, and copies packages to it.
 func boot(t testing.TB, all ...packages) *machine.Machine {
 	t.Helper()
-	m := machine.Boot(t)
+	return bootOn(t, "/", all...)
+}
+
+// bootOn is boot with the root file system that stands in a directory.
+func bootOn(t testing.TB, root string, all ...packages) *machine.Machine {
+	t.Helper()
+	m := machine.BootOn(t, root)
 	for _, p := range all {
 		p.copyTo(t, m)
 	}

@@ -26,6 +26,20 @@ func Originals(t testing.TB) string {
 	return made(t, &originals, "originals", ".cache/originals/usr/bin")
 }
 
+// Supervisors returns a directory with what Debian's daemontools-run, runit
+// and s6 put into the root directory, not installed.
+func Supervisors(t testing.TB) string {
+	t.Helper()
+	return made(t, &supervisors, "supervisors", ".cache/supervisors")
+}
+
+// Debian13 returns the root file system of a Debian 13, whose systemd is 257,
+// for machine.BootOn.
+func Debian13(t testing.TB) string {
+	t.Helper()
+	return made(t, &debian13, "debian13", ".cache/debian13")
+}
+
 // Root returns the top directory of the source tree.
 func Root(t testing.TB) string {
 	t.Helper()
@@ -50,7 +64,7 @@ type making struct {
 	err  error
 }
 
-var ours, originals making
+var ours, originals, supervisors, debian13 making
 
 // made runs a target of the Makefile once in this process, under a lock
 // against the tests of other packages that run at the same time.

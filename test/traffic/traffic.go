@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +31,10 @@ type Traffic struct {
 
 	mu       sync.Mutex
 	cond     *sync.Cond
+	pid      string            // of the script
+	killed   bool              // the test has ended
+	last     string            // reason of the last attempt that failed
+	port     map[string]string // id → port of each client that was greeted
 	Accepted map[string]string // id → qp of each attempt that got a 250
 	Refused  map[string]string // id → reason of each other attempt; both to be read after Finish
 }
@@ -54,31 +57,56 @@ func Start(t *testing.T, m *machine.Machine, threads int) *Traffic {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	tr := &Traffic{t: t, m: m, stop: stop, ended: make(chan struct{}), Accepted: map[string]string{}, Refused: map[string]string{}}
+	tr := &Traffic{t: t, m: m, stop: stop, ended: make(chan struct{}),
+		port: map[string]string{}, Accepted: map[string]string{}, Refused: map[string]string{}}
 	tr.cond = sync.NewCond(&tr.mu)
 	go func() {
 		defer close(tr.ended)
 		tr.read(out)
-		if err := cmd.Wait(); err != nil && !t.Failed() {
+		if err := cmd.Wait(); err != nil && !tr.isKilled() {
 			t.Errorf("traffic: %v\n%s", err, stderr.String())
 		}
 	}()
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		<-tr.ended
-	})
+	t.Cleanup(tr.kill)
 	return tr
+}
+
+// kill ends the traffic of a test that did not finish it.
+func (tr *Traffic) kill() {
+	tr.stop.Close()
+	tr.mu.Lock()
+	tr.killed = true
+	pid := tr.pid
+	tr.mu.Unlock()
+	if pid != "" {
+		tr.m.Try("kill -KILL " + pid)
+	}
+	<-tr.ended
+}
+
+func (tr *Traffic) isKilled() bool {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.killed
 }
 
 func (tr *Traffic) read(out io.Reader) {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		word := strings.SplitN(lines.Text(), " ", 3)
+		word := strings.SplitN(lines.Text(), " ", 4)
 		tr.mu.Lock()
-		if word[0] == "ok" {
-			tr.Accepted[word[1]] = word[2]
+		if len(word) < 4 {
+			tr.pid = word[0]
 		} else {
-			tr.Refused[word[1]] = word[2]
+			if word[2] != "0" {
+				tr.port[word[1]] = word[2]
+			}
+			if word[0] == "ok" {
+				tr.Accepted[word[1]] = word[3]
+			} else {
+				tr.Refused[word[1]] = word[3]
+				tr.last = word[3]
+			}
 		}
 		tr.cond.Broadcast()
 		tr.mu.Unlock()
@@ -95,7 +123,7 @@ func (tr *Traffic) More(n int) {
 	defer tr.mu.Unlock()
 	for goal := len(tr.Accepted) + n; len(tr.Accepted) < goal; tr.cond.Wait() {
 		if time.Now().After(deadline) {
-			tr.t.Fatalf("%d messages accepted, %d refused; no %d more in %v", len(tr.Accepted), len(tr.Refused), n, soon)
+			tr.t.Fatalf("%d messages accepted, no %d more in %v; %d refused, the last with %s", len(tr.Accepted), n, soon, len(tr.Refused), tr.last)
 		}
 	}
 }
@@ -134,45 +162,81 @@ for n in [0-9]*; do echo ../mess/$((n % 23))/$n; done | xargs grep -h -m 1 '^Sub
 	tr.t.Logf("%d messages accepted, %d attempts failed, %d in the queue", len(tr.Accepted), len(tr.Refused), len(queued))
 }
 
+// Refusals are the attempts of which no connection was taken, not even to be
+// broken later.
+func (tr *Traffic) Refusals() []string {
+	var list []string
+	for id, reason := range tr.Refused {
+		if strings.Contains(reason, "ConnectionRefused") {
+			list = append(list, id+" "+reason)
+		}
+	}
+	return list
+}
+
 // CheckLog holds the log in the log directory dir against what the clients
-// were told: the lines of each connection are there, in order, but for
-// repeats, and a line for each message with a 250.
-func (tr *Traffic) CheckLog(dir string) {
+// were told: the lines of each session are there, in order. A SIGKILL of the
+// server may cut a session off after its 250 and before the line about it:
+// cut is how many that may be. repeated is how many of the lines are there
+// twice.
+func (tr *Traffic) CheckLog(dir string, cut int) (lines, repeated int) {
 	tr.t.Helper()
 	// The last line of the last session tells that all is written.
 	tr.m.Await(soon, "tail -n 1 "+dir+"/current | grep 'tcpserver: status: 0/'")
 	log := tr.m.Sh("cd " + dir + "; cat $(ls @* 2>/dev/null) current | cut -c27-")
-	accepted := map[string]int{}
-	lines := map[string][]string{} // connection → its lines, repeats left out
+
+	// Connections have numbers anew after each start of the server; a client
+	// is known by its port until it has said who it is.
+	ok := regexp.MustCompile(`^tcpserver: ok (\d+) .*:(\d+)$`)
+	session := regexp.MustCompile(`^qmail-smtpd: (\d+) (accepted|end) .*helo=(\d+-\d+) `)
+	began := map[string]bool{}     // number and port
+	known := map[string][]string{} // id → events
+	numbers := map[string]string{} // id → connection number
+	ports := map[string]bool{}     // of all that began
 	seen := map[string]bool{}
-	repeats := 0
-	qp := regexp.MustCompile(`^qmail-smtpd: \d+ accepted .* qp=(\d+)`)
-	connection := regexp.MustCompile(`^(tcpserver: pid|tcpserver: ok|qmail-smtpd:|tcpserver: end) (\d+)( accepted| end)?`)
 	for _, line := range strings.Split(log, "\n") {
-		f := connection.FindStringSubmatch(line)
+		lines++
+		if f := ok.FindStringSubmatch(line); f != nil {
+			if began[f[1]+" "+f[2]] {
+				repeated++
+			}
+			began[f[1]+" "+f[2]] = true
+			ports[f[2]] = true
+			continue
+		}
+		f := session.FindStringSubmatch(line)
 		if f == nil {
 			continue
 		}
 		if seen[line] {
-			repeats++
+			repeated++
 			continue
 		}
 		seen[line] = true
-		lines[f[2]] = append(lines[f[2]], f[1]+f[3])
-		if f := qp.FindStringSubmatch(line); f != nil {
-			accepted[f[1]]++
+		known[f[3]] = append(known[f[3]], f[2])
+		numbers[f[3]] = f[1]
+		if !began[f[1]+" "+tr.port[f[3]]] {
+			tr.t.Errorf("of the client %s with the port %s, no beginning is logged before: %s", f[3], tr.port[f[3]], line)
 		}
 	}
-	want := []string{"tcpserver: pid", "tcpserver: ok", "qmail-smtpd: accepted", "qmail-smtpd: end", "tcpserver: end"}
-	for id, got := range lines {
-		if !slices.Equal(got, want) {
-			tr.t.Errorf("connection %s has the lines %q", id, got)
+	for id, port := range tr.port {
+		if !ports[port] {
+			tr.t.Errorf("client %s with the port %s was greeted, and its beginning is not in the log", id, port)
 		}
 	}
-	for id, number := range tr.Accepted {
-		if accepted[number] == 0 {
-			tr.t.Errorf("message %s was accepted as %s, and the log does not say so", id, number)
+	missing := 0
+	for id := range tr.Accepted {
+		switch events := strings.Join(known[id], " "); events {
+		case "accepted end":
+		case "accepted", "":
+			missing++
+			if missing > cut {
+				tr.t.Errorf("session %s, connection %s, had a message accepted, and has the lines %q in the log", id, numbers[id], events)
+			}
+		default:
+			tr.t.Errorf("session %s, connection %s, has the lines %q in the log", id, numbers[id], events)
 		}
 	}
-	tr.t.Logf("%d log lines were written twice", repeats)
+	tr.t.Logf("%d log lines, %d of those of sessions twice, %d sessions cut off", lines, repeated, missing)
+	return lines, repeated
 }

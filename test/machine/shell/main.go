@@ -33,7 +33,7 @@ func run(packages []string) (code int) {
 		m.WriteFile("/root/"+filepath.Base(path), string(content), 0o644)
 	}
 	if len(packages) > 0 {
-		fmt.Print(m.Sh("cd /root; dpkg -i *.deb 2>&1"))
+		fmt.Print(m.Sh("rm -f /usr/sbin/policy-rc.d; cd /root; dpkg -i *.deb 2>&1"))
 	}
 	fmt.Println(strings.TrimSpace(`
 This is a machine with systemd of its own; try
