@@ -229,7 +229,6 @@ func sorted(text, end string) string {
 }
 
 var (
-	label   = regexp.MustCompile(`@[0-9a-f]{24}`)
-	digits  = regexp.MustCompile(`[0-9]+`)
-	seconds = regexp.MustCompile(`[0-9]+ seconds`)
+	label  = regexp.MustCompile(`@[0-9a-f]{24}`)
+	digits = regexp.MustCompile(`[0-9]+`)
 )

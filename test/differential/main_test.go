@@ -120,14 +120,6 @@ func fuzzWith(t *testing.T, n, parallel int, generate func(r *rand.Rand) Case) {
 	}
 }
 
-// compare compares both sides on one case.
-func compare(t *testing.T, c Case) {
-	t.Helper()
-	if diff := c.differs(t, sides(t)); diff != "" {
-		t.Errorf("%s (-original +ours):\n%s", c, diff)
-	}
-}
-
 // writeFile writes a file that no process started meanwhile has open: it may
 // be a program, and be executed at once.
 func writeFile(path, content string, mode os.FileMode) error {
