@@ -40,6 +40,7 @@ type unitDir struct {
 	resting      bool   // it was seen down, and not waiting since
 	flagged      bool   // it runs once, and systemd knows
 
+	putDown  bool // somebody has put it down, or there is a file down
 	keptDown bool // it is a log that systemd is not to start
 
 	busy     bool      // an operation is being done
@@ -88,6 +89,7 @@ func (s *unitDir) hold() bool {
 func (s *unitDir) adopt(state manager.State) {
 	s.state, s.live = state, isLive(&state)
 	s.keptDown = s == s.service.log && exists(s.downFlag())
+	s.putDown = s.keptDown
 	switch asked := exists(s.exitFlag()); {
 	case asked && !s.left && (s.live || s.service.gone):
 		s.exit = true
@@ -97,6 +99,7 @@ func (s *unitDir) adopt(state manager.State) {
 	}
 	if s.status = oldStatus(s.dir); s.fresh {
 		s.status = Status{Since: time.Now(), Want: WantDown}
+		s.putDown = exists(s.dir + "/down")
 		if s.isDue() {
 			s.status.Want = WantUp
 		}
@@ -210,7 +213,7 @@ func (s *unitDir) letter(letter byte) {
 		}
 	case 'd':
 		s.clearOnce()
-		s.status.Want = WantDown
+		s.status.Want, s.putDown = WantDown, true
 		s.status.Paused = false
 		s.announce()
 		s.ask(operation{stop: true})
@@ -352,16 +355,13 @@ func (s *unitDir) started(op operation, err error) {
 // its log, is down because it is to be.
 func (s *unitDir) mode() manager.Mode {
 	log := s.service.log
-	if s == s.service.main && log != nil && !log.isWanted() {
+	if s != s.service.main || log == nil {
+		return manager.WithDependencies
+	}
+	if log.held == nil || log.status.PID == 0 && (log.putDown || log.status.Want == WantOnce) {
 		return manager.Alone
 	}
 	return manager.WithDependencies
-}
-
-// isWanted tells whether the service is up, or would be were it not for what
-// fails.
-func (s *unitDir) isWanted() bool {
-	return s.status.Want == WantUp || s.status.PID != 0
 }
 
 // retry tries again what is wanted and did not start, at a look.

@@ -166,7 +166,7 @@ func (s *unitDir) down() {
 	case s.flagged || s.status.Want == WantOnce && s.hasActiveSocket():
 		s.endOnce()
 	case s.status.Want == WantUp && (s.state.Active == "inactive" || s.stopping):
-		s.status.Want = WantDown
+		s.status.Want, s.putDown = WantDown, true
 	}
 	s.stopping = false
 	s.show()
@@ -200,7 +200,8 @@ func (s *unitDir) announce() error {
 	if s.held == nil {
 		return nil
 	}
-	s.keepDown(s.status.Want == WantDown)
+	s.putDown = s.putDown && s.status.Want == WantDown
+	s.keepDown(s.putDown)
 	b := s.service.bridge
 	if err := s.held.WriteStatus(s.status); err != nil {
 		b.complain(s.name+" status", err.Error(), nil)

@@ -61,5 +61,6 @@ func start(t *testing.T) *machine.Machine {
 	m := install(t)
 	m.Sh(`systemctl start qmail-queue.socket qmail-smtpd.socket`)
 	m.Await(soon, `swaks --server 127.0.0.1 --to you@example.org --body first`)
+	m.Await(soon, `svstat /service/smtpd /service/smtpd/log /service/qmail-queue /service/qmail-queue/log | grep -c 'up (pid' | grep -qx 4`)
 	return m
 }

@@ -10,6 +10,7 @@ seed, steps = sys.argv[1], int(sys.argv[2])
 names = sorted(os.listdir("/twin"))
 failures = []
 svscan = threading.Condition()
+ending = False
 begun = 0  # steps that svscan may not have seen: what comes to a dying one is lost, as with a dying supervise
 
 
@@ -84,6 +85,7 @@ def seen(step):
     """Takes a step while svscan is there, and gives it time to see."""
     global begun
     with svscan:
+        svscan.wait_for(lambda: not ending)
         begun += 1
     step()
     time.sleep(0.7)
@@ -93,7 +95,10 @@ def seen(step):
 
 
 def end_svscan(how):
+    global ending
     with svscan:
+        svscan.wait_for(lambda: not ending)
+        ending = True
         svscan.wait_for(lambda: begun == 0)
         old = run("systemctl", "show", "-P", "MainPID", "svscan")
         if how == "kill":
@@ -102,6 +107,8 @@ def end_svscan(how):
             run("systemctl", "restart", "svscan")
         while run("systemctl", "show", "-P", "MainPID", "svscan") in (old, "0\n") or run("systemctl", "is-active", "svscan") != "active\n":
             time.sleep(0.1)
+        ending = False
+        svscan.notify_all()
 
 
 def settled(services, history):
