@@ -33,8 +33,6 @@ run: build
 	@PORT=$(PORT) scripts/trial
 PORT = 2525
 
-# Packages run one after another: many of their tests make machines, fill
-# disks, and kill services under load.
 .PHONY: test
 test: prerequisites lint originals supervisors debian13 build
 	$(GO) test -shuffle=on -timeout 15m ./...

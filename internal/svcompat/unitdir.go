@@ -49,6 +49,7 @@ type unitDir struct {
 	starting int       // starts that are not finished
 	tried    time.Time // the last start
 	hurrying bool      // a restart is being brought forward
+	rushing  bool      // it has not been asked for yet: what is asked for now comes after it
 }
 
 // An operation is what units have to go through, in the order of the fields.
@@ -286,7 +287,7 @@ func (s *unitDir) isIdle() bool {
 // next begins the operation that is pending.
 func (s *unitDir) next() {
 	b := s.service.bridge
-	if s.busy || s.pending == (operation{}) || b.manager == nil {
+	if s.busy || s.rushing || s.pending == (operation{}) || b.manager == nil {
 		return
 	}
 	op := s.pending

@@ -85,18 +85,34 @@ func (s *unitDir) hurry(wait time.Duration) {
 		ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 		defer cancel()
 		// It may run by now, and is not to be disturbed then.
+		var job *manager.Job
 		if sub, err := m.Sub(ctx, s.unit); err == nil && sub == "auto-restart" {
-			m.Restart(s.unit, mode).Wait(ctx)
+			job = m.Restart(s.unit, mode)
+		}
+		b.events <- func() {
+			s.rushing = false
+			s.next()
+		}
+		if job != nil {
+			job.Wait(ctx)
 		}
 		b.events <- func() {
 			s.hurrying = false
 			s.settle()
 		}
 	}
-	if wait > 0 {
-		time.AfterFunc(wait, restart)
-	} else {
+	begin := func() {
+		if s.busy { // an operation decides
+			s.hurrying = false
+			return
+		}
+		s.rushing = true
 		go restart()
+	}
+	if wait > 0 {
+		time.AfterFunc(wait, func() { b.events <- begin })
+	} else {
+		begin()
 	}
 }
 

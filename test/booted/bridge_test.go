@@ -48,7 +48,8 @@ func TestOnce(t *testing.T) {
 	says(m, "/service/x", up)
 	m.Await(soon, `ls /run/svcompat/svc-x.once`)
 	m.Sh(`systemctl stop svscan; kill -KILL $(systemctl show -P MainPID svc-x)`)
-	m.Await(soon, `systemctl is-active svc-x | grep -xE 'inactive|failed'`)
+	m.Await(soon, `test $(systemctl show -P MainPID svc-x) = 0`)
+	m.Await(soon, `systemctl show -P ConditionResult svc-x | grep -x no && test $(systemctl show -P MainPID svc-x) = 0`)
 	m.Sh(`systemctl start svscan`)
 	gone()
 
