@@ -12,6 +12,7 @@ help:
 	@echo 'make soak    kills, restarts and upgrades under mail, ROUNDS (20) times'
 	@echo 'make deb     Debian packages in dist/; make rpm: RPM packages'
 	@echo 'make shell   an interactive machine with the packages installed, as root'
+	@echo 'make systems the booted tests on Debian 12 and 13'
 	@echo 'make bench   ours against the C originals, as ratios'
 	@echo 'make differential  every command beside its original: N=2000 random cases of each'
 	@echo 'make fuzz    each parser for FUZZTIME (60s)'
@@ -35,8 +36,13 @@ PORT = 2525
 
 .PHONY: test
 test: prerequisites lint originals supervisors debian13 build
-	$(GO) test -shuffle=on -timeout 15m ./...
-	@scripts/fuzz 10s
+	$(GO) test -shuffle=on -timeout 25m ./...
+	@scripts/fuzz 3s
+
+# The booted tests on both systems, with long random sequences.
+.PHONY: systems
+systems: prerequisites originals supervisors debian13 build
+	SYSTEMS='here debian13' RANDOM_STEPS=500 $(GO) test -timeout 2h ./test/booted
 
 # What kills, restarts and upgrades do to mail and logs, in another order each
 # round; a line tells what a round was.

@@ -174,7 +174,7 @@ func (s *unitDir) confirmDown() {
 func (s *unitDir) down() {
 	s.live = false
 	switch {
-	case s.flagged && s.stopping && s.state.Tried.After(s.state.Ended):
+	case s.status.Want == WantOnce && s.stopping && s.state.Tried.After(s.state.Ended):
 		// Somebody restarted it, which the flag foiled.
 		s.clearOnce()
 		s.status.Want = WantUp

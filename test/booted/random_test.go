@@ -17,7 +17,7 @@ var twinsPy string
 // TestRandom has services that svscan and systemd run go through the same
 // random sequences as services that the original svscan and supervise run:
 // whatever is done by letter, systemctl or kill, both end in the same state.
-// RANDOM_SEED repeats a run; RANDOM_STEPS, by default 500 in all, is how many
+// RANDOM_SEED repeats a run; RANDOM_STEPS, by default 84 in all, is how many
 // steps are done.
 func TestRandom(t *testing.T) {
 	const services = 12
@@ -25,7 +25,7 @@ func TestRandom(t *testing.T) {
 	if seed == "" {
 		seed = strconv.FormatInt(time.Now().UnixNano(), 36)
 	}
-	steps := 500
+	steps := 84
 	if word := os.Getenv("RANDOM_STEPS"); word != "" {
 		var err error
 		if steps, err = strconv.Atoi(word); err != nil {
