@@ -59,13 +59,14 @@ type bridge struct {
 	notices  *notices            // nil: there is no inotify
 	soon     soon                // the look that a change brings
 	arrived  map[identity]arrival
+	known    map[string]knownEntry
 	reload   reload
 
-	began      time.Time
-	looks      uint64
-	readOnly   bool // a file system was, in the view of this process
-	scanned    bool // the directories were read once
-	pipesMoved bool // log FIFOs may not be what they were
+	began    time.Time
+	looks    uint64
+	readOnly bool // a file system was, in the view of this process
+	scanned  bool // the directories were read once
+	noticed  bool // something has changed in a directory that is watched
 }
 
 // scanUnits is svscan with systemd, on the scan directory dir. It returns
@@ -194,7 +195,7 @@ func (b *bridge) changed(change manager.Change) {
 func (b *bridge) dirs() []*unitDir {
 	dirs := make([]*unitDir, 0, 2*len(b.services))
 	for _, service := range b.services {
-		dirs = append(dirs, service.dirs()...)
+		dirs = append(dirs, service.all...)
 	}
 	return dirs
 }

@@ -13,6 +13,9 @@ import (
 	"qmail-smtpd/units"
 )
 
+// fifosEvery is in how many looks the FIFOs of a directory are looked at once.
+const fifosEvery = 12
+
 // A bridged is a service directory whose process, and whose log's, systemd
 // keeps in units.
 type bridged struct {
@@ -23,7 +26,8 @@ type bridged struct {
 	read   units.Service
 	main   *unitDir
 	log    *unitDir // nil: it has none
-	pipe   int      // its log FIFO, open for reading and writing; -1: not yet
+	all    []*unitDir
+	pipe   int // its log FIFO, open for reading and writing; -1: not yet
 
 	stamps   stamps
 	seen     bool // in the look at hand
@@ -41,10 +45,16 @@ type bridged struct {
 func newBridged(b *bridge, read units.Service, first bool) *bridged {
 	service := &bridged{bridge: b, name: read.Name, dir: read.Dir, base: read.Base, pipe: -1, gone: read.Gone}
 	service.main = newUnitDir(service, "", first)
+	service.all = []*unitDir{service.main}
 	if read.Log {
-		service.log = newUnitDir(service, "/log", first)
+		service.addLog(first)
 	}
 	return service
+}
+
+func (service *bridged) addLog(fresh bool) {
+	service.log = newUnitDir(service, "/log", fresh)
+	service.all = []*unitDir{service.log, service.main}
 }
 
 func newUnitDir(service *bridged, below string, fresh bool) *unitDir {
@@ -58,13 +68,6 @@ func newUnitDir(service *bridged, below string, fresh bool) *unitDir {
 	return s
 }
 
-func (service *bridged) dirs() []*unitDir {
-	if service.log == nil {
-		return []*unitDir{service.main}
-	}
-	return []*unitDir{service.log, service.main}
-}
-
 // take takes over what the directory says now.
 func (service *bridged) take(read units.Service) {
 	known := service.read.Name != ""
@@ -76,7 +79,7 @@ func (service *bridged) take(read units.Service) {
 	}
 	service.inSync, service.asked = false, false
 	if read.Log && service.log == nil {
-		service.log = newUnitDir(service, "/log", true)
+		service.addLog(true)
 		report(service.name + ": log/ has come: the output goes there when the service starts next")
 	}
 	sockets := read.SocketUnits()
@@ -127,24 +130,27 @@ func (service *bridged) watchSettings() {
 // visit is what a look does for the service.
 func (service *bridged) visit() {
 	b := service.bridge
-	if service.log != nil && b.pipesMoved {
-		service.checkPipe()
-	}
 	if service.gone {
 		service.checkDeleted()
 	}
-	for _, s := range service.dirs() {
-		if s.held != nil && service.isThorough() {
-			s.checkFIFOs()
-		}
+	if (service.read.Ino+b.looks)%fifosEvery == 0 {
+		service.checkFIFOs()
+	}
+	for _, s := range service.all {
 		s.retry()
 	}
 }
 
-// isThorough tells whether the look at hand is one in which all of the
-// directory is looked at.
-func (service *bridged) isThorough() bool {
-	return (service.read.Ino+service.bridge.looks)%thoroughEvery == 0
+// checkFIFOs complains of FIFOs that are none any more.
+func (service *bridged) checkFIFOs() {
+	for _, s := range service.all {
+		if s.held != nil {
+			s.checkFIFOs()
+		}
+	}
+	if service.log != nil && service.log.held != nil {
+		service.checkPipe()
+	}
 }
 
 // checkDeleted meets a service directory that was removed while somebody
@@ -157,7 +163,7 @@ func (service *bridged) checkDeleted() {
 	}
 	service.deleted = true
 	service.bridge.complain(service.name+" deleted", service.dir+" is gone: "+service.name+" is given up when it is down", nil)
-	for _, s := range service.dirs() {
+	for _, s := range service.all {
 		if s.held != nil && s.state.MainPID == 0 {
 			s.exit = true
 			s.ask(operation{stop: true})
@@ -167,7 +173,7 @@ func (service *bridged) checkDeleted() {
 
 // isHeld tells whether all of the service can be controlled here.
 func (service *bridged) isHeld() bool {
-	for _, s := range service.dirs() {
+	for _, s := range service.all {
 		if s.held == nil {
 			return false
 		}
@@ -262,7 +268,7 @@ func (service *bridged) begin() {
 // is meant to be.
 func (service *bridged) checkUnits() {
 	b := service.bridge
-	for _, s := range service.dirs() {
+	for _, s := range service.all {
 		subject := s.name + " unit"
 		switch s.state.Load {
 		case "loaded", "masked", "not-found", "":
@@ -275,7 +281,7 @@ func (service *bridged) checkUnits() {
 
 // isOver tells whether the service is to be forgotten.
 func (service *bridged) isOver() bool {
-	for _, s := range service.dirs() {
+	for _, s := range service.all {
 		if s.held != nil || !s.left && !service.deleted {
 			return false
 		}
@@ -286,7 +292,7 @@ func (service *bridged) isOver() bool {
 // forget gives up a service that is over.
 func (service *bridged) forget() {
 	b := service.bridge
-	for _, s := range service.dirs() {
+	for _, s := range service.all {
 		names := append([]string{s.unit}, s.sockets...)
 		for _, name := range names {
 			delete(b.units, name)

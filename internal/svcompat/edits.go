@@ -25,7 +25,7 @@ func (service *bridged) hasEdits() bool {
 	if b.manager == nil || unix.Stat(service.dir, &info) != nil {
 		return false
 	}
-	if service.stamps.update(service.dir, &info, true) {
+	if service.stamps.update(service.dir, &info) {
 		b.scan()
 		b.reconcile()
 	}

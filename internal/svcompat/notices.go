@@ -1,8 +1,6 @@
 package svcompat
 
 import (
-	"bytes"
-	"encoding/binary"
 	"os"
 	"time"
 
@@ -14,7 +12,6 @@ import (
 const (
 	inScanDir  = unix.IN_ONLYDIR | unix.IN_CREATE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE | unix.IN_ATTRIB
 	inSettings = inScanDir | unix.IN_CLOSE_WRITE
-	inRuntime  = unix.IN_ONLYDIR | unix.IN_CREATE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE
 )
 
 // notices are changes of directories, by inotify. Without them, which is what
@@ -34,13 +31,11 @@ func (b *bridge) startNotices() *notices {
 	go func() {
 		buffer := make([]byte, 16<<10)
 		for {
-			size, err := n.file.Read(buffer)
-			if err != nil {
+			if _, err := n.file.Read(buffer); err != nil {
 				return
 			}
-			pipes := hasPipe(buffer[:size])
 			b.events <- func() {
-				b.pipesMoved = b.pipesMoved || pipes
+				b.noticed = true
 				b.soon.notice()
 			}
 		}
@@ -63,20 +58,6 @@ func (n *notices) fd() (fd uintptr) {
 		conn.Control(func(f uintptr) { fd = f })
 	}
 	return fd
-}
-
-// hasPipe tells whether a notice is about the pipe of a log.
-func hasPipe(events []byte) bool {
-	for len(events) >= unix.SizeofInotifyEvent {
-		size := binary.NativeEndian.Uint32(events[12:])
-		end := min(unix.SizeofInotifyEvent+int(size), len(events))
-		name, _, _ := bytes.Cut(events[unix.SizeofInotifyEvent:end], []byte{0})
-		if bytes.HasSuffix(name, []byte(".log")) {
-			return true
-		}
-		events = events[end:]
-	}
-	return false
 }
 
 const (

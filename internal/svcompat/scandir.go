@@ -15,7 +15,8 @@ const (
 	settleTime  = 200 * time.Millisecond
 	settleLimit = 2 * time.Second
 
-	// Directories without sockets are looked through once in so many looks.
+	// A directory that is known is looked at once in so many looks, if nothing
+	// tells of a change; in others, at the names in the scan directory alone.
 	thoroughEvery = 6
 )
 
@@ -47,7 +48,7 @@ func (b *bridge) look() {
 			b.reload.due = true
 		}
 	}
-	b.pipesMoved = false
+	b.noticed = false
 	b.reconcile()
 }
 
@@ -55,7 +56,7 @@ func (b *bridge) look() {
 // alone.
 func (b *bridge) survey() (changed bool) {
 	b.notices.watch(b.dir, inScanDir)
-	names, err := readDirNames(b.dir)
+	entries, err := readEntries(b.dir)
 	if err != nil {
 		b.complain("scan directory", "unable to read directory", err)
 		return false
@@ -66,9 +67,15 @@ func (b *bridge) survey() (changed bool) {
 	}
 	b.looks++
 	arrived := map[identity]arrival{}
-	for _, name := range names {
-		if strings.HasPrefix(name, ".") {
-			continue
+	known := make(map[string]knownEntry, len(entries))
+	for _, entry := range entries {
+		name := entry.name
+		if k, is := b.known[name]; is && k.ino == entry.ino {
+			if service := b.services[k.id]; service != nil && !service.gone && !b.isThorough(service) {
+				service.seen = true
+				known[name] = k
+				continue
+			}
 		}
 		path := b.dir + "/" + name
 		var info unix.Stat_t
@@ -76,10 +83,12 @@ func (b *bridge) survey() (changed bool) {
 			b.complain("stat "+name, "unable to stat "+name, err)
 			continue
 		}
+		b.content("stat " + name)
 		if info.Mode&unix.S_IFMT != unix.S_IFDIR {
 			continue
 		}
 		id := identity{info.Dev, info.Ino}
+		known[name] = knownEntry{entry.ino, id}
 		service := b.services[id]
 		switch {
 		case service == nil:
@@ -93,15 +102,25 @@ func (b *bridge) survey() (changed bool) {
 			}
 		case !service.seen:
 			service.seen = true
-			thorough := service.read.Listen != nil || service.isThorough()
-			changed = service.stamps.update(service.dir, &info, thorough) || service.gone || changed
+			changed = service.stamps.update(service.dir, &info) || service.gone || changed
 		}
 	}
-	b.arrived = arrived
+	b.arrived, b.known = arrived, known
 	for _, service := range b.services {
 		service.gone = !service.seen
 	}
 	return changed
+}
+
+// A knownEntry is an entry of the scan directory as it was at the last look.
+type knownEntry struct {
+	ino uint64 // its own, which is that of the link where it is one
+	id  identity
+}
+
+// isThorough tells whether the look at hand is one at all of the service.
+func (b *bridge) isThorough(service *bridged) bool {
+	return b.noticed || (service.read.Ino+b.looks)%thoroughEvery == 0
 }
 
 func (a *arrival) look(path string, info *unix.Stat_t) {
@@ -109,7 +128,7 @@ func (a *arrival) look(path string, info *unix.Stat_t) {
 	if a.first.IsZero() {
 		a.first = now
 	}
-	a.stamps.update(path, info, true)
+	a.stamps.update(path, info)
 	quiet := now.Sub(time.Unix(info.Ctim.Unix()))
 	a.settled = a.settled || quiet < 0 || quiet >= settleTime || now.Sub(a.first) >= settleLimit
 }
@@ -167,7 +186,7 @@ func (b *bridge) reconcile() {
 	}
 	var met []*unitDir
 	for _, service := range b.services {
-		for _, s := range service.dirs() {
+		for _, s := range service.all {
 			if s.hold() {
 				met = append(met, s)
 			}

@@ -30,7 +30,7 @@ func bridgeOn(t testing.TB, many int) *bridge {
 		read := units.Service{Name: strconv.Itoa(i), Dir: dir, Dev: info.Dev, Ino: info.Ino, Log: i%3 > 0}
 		service := newBridged(b, read, false)
 		service.read = read
-		service.stamps.update(dir, &info, true)
+		service.stamps.update(dir, &info)
 		b.services[identity{info.Dev, info.Ino}] = service
 	}
 	return b

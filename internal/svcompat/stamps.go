@@ -41,14 +41,10 @@ type stamps [numSettings]stamp
 
 // update looks at the service directory dir, with what stat says of it, and
 // tells whether anything has changed. What was not there is not looked for in
-// a directory that has not changed. Where it is not to be thorough, it looks
-// at what is below dir only if dir itself has changed.
-func (s *stamps) update(dir string, info *unix.Stat_t, thorough bool) (changed bool) {
+// a directory that has not changed.
+func (s *stamps) update(dir string, info *unix.Stat_t) (changed bool) {
 	var moved [numSettings]bool
 	for i, setting := range settings {
-		if i > 0 && !thorough && !changed {
-			return false
-		}
 		now := stamp{info.Ino, info.Ctim}
 		if i > 0 {
 			if s[i] == (stamp{}) && !moved[setting.parent] {

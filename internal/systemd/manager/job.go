@@ -69,7 +69,7 @@ func (j *Job) named(answer *dbus.Call, method string) {
 	case finished:
 		j.result <- jobError(result)
 	default:
-		m.jobs[path] = j
+		m.jobs[path] = append(m.jobs[path], j)
 	}
 	if m.asked == 0 {
 		clear(m.finished)
@@ -85,10 +85,11 @@ func (m *Manager) jobRemoved(signal *dbus.Signal) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if job := m.jobs[path]; job != nil {
-		delete(m.jobs, path)
+	for _, job := range m.jobs[path] {
 		job.result <- jobError(result)
-	} else if m.asked > 0 {
+	}
+	delete(m.jobs, path)
+	if m.asked > 0 {
 		m.finished[path] = result
 	}
 }

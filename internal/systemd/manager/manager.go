@@ -34,7 +34,7 @@ type Manager struct {
 
 	mu       sync.Mutex
 	units    map[dbus.ObjectPath]*watched
-	jobs     map[dbus.ObjectPath]*Job
+	jobs     map[dbus.ObjectPath][]*Job // more than one where systemd made one of them
 	asked    int                        // jobs that systemd has not named yet
 	finished map[dbus.ObjectPath]string // results of jobs that may be among them
 }
@@ -74,7 +74,7 @@ func dial(bus bool) (*Manager, error) {
 		conn:     conn,
 		changes:  make(chan Change),
 		units:    map[dbus.ObjectPath]*watched{},
-		jobs:     map[dbus.ObjectPath]*Job{},
+		jobs:     map[dbus.ObjectPath][]*Job{},
 		finished: map[dbus.ObjectPath]string{},
 	}
 	signals := make(chan *dbus.Signal, 64)

@@ -14,7 +14,7 @@ func TestJobOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &Manager{conn: conn, jobs: map[dbus.ObjectPath]*Job{}, finished: map[dbus.ObjectPath]string{}}
+	m := &Manager{conn: conn, jobs: map[dbus.ObjectPath][]*Job{}, finished: map[dbus.ObjectPath]string{}}
 	removed := func(path dbus.ObjectPath, result string) {
 		m.jobRemoved(&dbus.Signal{Body: []any{uint32(1), path, "x.service", result}})
 	}
@@ -25,13 +25,17 @@ func TestJobOrder(t *testing.T) {
 	named := func(job *Job, path dbus.ObjectPath) {
 		job.named(&dbus.Call{Body: []any{path}}, "StartUnit")
 	}
-	first, second := begun(), begun()
+	first, second, same := begun(), begun(), begun()
 	removed("/job/2", "failed")
 	named(first, "/job/1")
 	named(second, "/job/2")
+	named(same, "/job/1") // systemd has it already
 	removed("/job/1", "done")
 	removed("/job/3", "done") // of somebody else
 	if err := first.Wait(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := same.Wait(context.Background()); err != nil {
 		t.Error(err)
 	}
 	if err := second.Wait(context.Background()); err == nil || err.Error() != "systemd says failed" {
