@@ -20,7 +20,7 @@ func leftover(t *testing.T, home, state string, accessed time.Time) uint64 {
 			t.Fatal(err)
 		}
 	}
-	intd, todo := d.envelopePath("intd", s.inode), d.envelopePath("todo", s.inode)
+	intd, todo := d.envelopePath("intd", s.message.number), d.envelopePath("todo", s.message.number)
 	switch state {
 	case "message":
 	case "envelope":
@@ -33,14 +33,14 @@ func leftover(t *testing.T, home, state string, accessed time.Time) uint64 {
 	case "todo alone":
 		make(todo)
 	case "taken over":
-		make(d.infoPath(s.inode))
+		make(d.infoPath(s.message.number))
 	default:
 		t.Fatal(state)
 	}
-	if err := os.Chtimes(s.messagePath, accessed, time.Now()); err != nil {
+	if err := os.Chtimes(s.message.path, accessed, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	return s.inode
+	return s.message.number
 }
 
 func TestClear(t *testing.T) {

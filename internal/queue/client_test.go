@@ -212,6 +212,7 @@ func TestServiceRestarted(t *testing.T) {
 		p.Process.Kill()
 		p.Wait()
 	}
+	start(t, home, nil)
 	if len(entries(t, home)) != 9 {
 		t.Errorf("%d entries", len(entries(t, home)))
 	}

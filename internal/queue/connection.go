@@ -50,10 +50,14 @@ func (c *connection) submission() bool {
 	}
 	c.service.busy(c.conn)
 	c.service.clearSometimes(time.Now())
-	if length == abandonMark {
+	switch length {
+	case abandonMark:
 		return true
+	case statusMark:
+		c.chunk.left = 0
+		return c.answer(appendReply(nil, 0, string(c.service.journal.appendStatus(nil))))
 	}
-	message := c.service.disk.begin(c.uid)
+	message := c.service.journal.begin(c.uid)
 	if err := c.message(message, length); err != nil {
 		message.Abandon()
 		if err != errAbandoned {
@@ -63,7 +67,7 @@ func (c *connection) submission() bool {
 		return true
 	}
 	c.envelope.Reset(&c.chunk)
-	result := message.commitFrom(c.envelope)
+	result := message.commitFrom(c.envelope, c.chunk.left)
 	if _, err := io.Copy(io.Discard, &c.chunk); err != nil {
 		c.warn(message, "broke off", err)
 		return false
@@ -71,8 +75,12 @@ func (c *connection) submission() bool {
 	if result.Code != 0 {
 		c.warn(message, fmt.Sprintf("refused with code %d", result.Code), message.err)
 	}
+	return c.answer(appendAnswer(nil, result))
+}
+
+func (c *connection) answer(text []byte) bool {
 	c.conn.SetWriteDeadline(time.Now().Add(patience))
-	_, err = c.conn.Write(appendAnswer(nil, result))
+	_, err := c.conn.Write(text)
 	return err == nil
 }
 
@@ -108,7 +116,7 @@ func (c *connection) next() (length uint32, err error) {
 }
 
 // warn logs what became of a submission.
-func (c *connection) warn(s *diskSubmission, what string, err error) {
+func (c *connection) warn(s *intake, what string, err error) {
 	line := fmt.Sprintf("message %d from uid %d %s", s.number, c.uid, what)
 	var path *fs.PathError
 	var link *os.LinkError

@@ -43,7 +43,7 @@ func tree(t *testing.T, home string) string {
 	return b.String()
 }
 
-const created = `drwxr-x--- 11:9 queue
+const createdTree = `drwxr-x--- 11:9 queue
 drwx------ 12:9 queue/bounce
 drwx------ 12:9 queue/info
 drwx------ 12:9 queue/info/0
@@ -78,7 +78,7 @@ func TestCreate(t *testing.T) {
 		if err := Create(home, owners); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(created, tree(t, home)); diff != "" {
+		if diff := cmp.Diff(createdTree, tree(t, home)); diff != "" {
 			t.Errorf("after the loss of %q (-want +got):\n%s", lost, diff)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -52,11 +51,18 @@ func (d *Disk) Begin() (Submission, error) {
 }
 
 // begin opens a submission of the user uid.
-func (d *Disk) begin(uid uint32) *diskSubmission {
-	s := &diskSubmission{disk: d, number: int(d.numbers.Add(1)), uid: uid}
+func (d *Disk) begin(uid uint32) *diskSubmission { return d.beginAs(d.invoker(uid)) }
+
+func (d *Disk) beginAs(who invoker) *diskSubmission {
+	s := &diskSubmission{disk: d, invoker: who}
 	s.out = writers.Get().(*bufio.Writer)
 	s.open()
 	return s
+}
+
+// invoker gives a submission of the user uid its number.
+func (d *Disk) invoker(uid uint32) invoker {
+	return invoker{number: int(d.numbers.Add(1)), uid: uid, began: time.Now().Round(0)}
 }
 
 // sync begins to make the entries of directory durable.
@@ -69,6 +75,28 @@ func (d *Disk) sync(directory string) *syncRound {
 	}
 	d.mu.Unlock()
 	return one.start()
+}
+
+// syncAll makes files durable, and the entries of their directories, by paths.
+func (d *Disk) syncAll(files []*os.File, paths ...string) error {
+	rounds := make(map[string]*syncRound, len(paths))
+	for _, path := range paths {
+		if directory := filepath.Dir(path); rounds[directory] == nil {
+			rounds[directory] = d.sync(directory)
+		}
+	}
+	errs := make(chan error)
+	for _, file := range files {
+		go func() { errs <- file.Sync() }()
+	}
+	var err error
+	for range files {
+		err = errors.Join(err, <-errs)
+	}
+	for _, round := range rounds {
+		err = errors.Join(err, round.wait())
+	}
+	return err
 }
 
 // pull tells qmail-send that there is something in todo/. Nobody may be
@@ -89,16 +117,10 @@ var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 32<<10
 // crash at any point qmail-send and qmail-clean find what they expect; beyond
 // qmail-queue, it makes the entries of the directories durable.
 type diskSubmission struct {
-	disk   *Disk
-	number int
-	uid    uint32
-
-	began       time.Time // by the wall clock, as the age of files is
-	inode       uint64    // names the message
-	info        fs.FileInfo
-	messagePath string
-	message     *os.File // while it is open, no other message has its inode
-	out         *bufio.Writer
+	disk *Disk
+	invoker
+	message created // its file is nil when it is closed
+	out     *bufio.Writer
 
 	code int   // why the submission failed, or 0
 	err  error // the cause of code
@@ -109,62 +131,95 @@ const fileMode = 0o644
 
 // open makes the message's file.
 func (s *diskSubmission) open() {
-	s.began = time.Now().Round(0)
-	prefix := fmt.Sprintf("%s/queue/pid/%d.%d.", s.disk.home, s.number, s.began.Unix())
-	var path string
 	var err error
+	s.message, err = s.disk.createMessage(strconv.Itoa(s.number), s.began)
+	if err != nil {
+		s.fail(s.disk.creationCode(err), err)
+		return
+	}
+	s.out.Reset(s.message.file)
+	s.out.WriteString(s.disk.receivedLine(s.invoker))
+}
+
+// A created is the file of a message that was just made. While it is open, no
+// other message has its number.
+type created struct {
+	file   *os.File
+	path   string // in mess/; where the message did not come there, in pid/
+	info   fs.FileInfo
+	number uint64 // in the queue: that of the inode
+}
+
+// createMessage makes the file of a message, whose name begins with prefix
+// until it has its number.
+func (d *Disk) createMessage(prefix string, now time.Time) (c created, err error) {
+	prefix = d.home + "/queue/pid/" + prefix + "." + strconv.FormatInt(now.Unix(), 10) + "."
+	var path string
 	for sequence := 1; sequence <= 9; sequence++ {
 		path = prefix + strconv.Itoa(sequence)
-		s.message, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+		c.file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 		if !errors.Is(err, fs.ErrExist) {
 			break
 		}
 	}
 	if err != nil {
-		s.fail(s.disk.creationCode(), err)
-		return
+		return c, err
 	}
-	s.info, err = s.message.Stat()
+	defer func() {
+		if err != nil {
+			c.file.Close()
+		}
+	}()
+	c.info, err = c.file.Stat()
 	if err != nil {
-		s.fail(63, err)
-		return
+		return c, err
 	}
-	s.inode = s.info.Sys().(*syscall.Stat_t).Ino
-	if err := s.setMode(s.message); err != nil {
-		s.fail(63, err)
-		return
+	c.number = c.info.Sys().(*syscall.Stat_t).Ino
+	if err := c.setMode(c.file); err != nil {
+		return c, err
 	}
-	s.messagePath = s.disk.messagePath(s.inode)
-	if err := os.Link(path, s.messagePath); err != nil {
-		s.fail(64, err)
-		return
+	c.path = path
+	if err := os.Link(path, d.messagePath(c.number)); err != nil {
+		return c, err
 	}
-	if err := os.Remove(path); err != nil {
-		s.fail(63, err)
-		return
-	}
-	s.out.Reset(s.message)
-	s.out.WriteString(receivedLine(s.number, s.disk.invokers.who(s.uid), s.began))
+	c.path = d.messagePath(c.number)
+	return c, os.Remove(path)
 }
 
-// creationCode says why no file could be made in pid/.
-func (d *Disk) creationCode() int {
+// createEnvelope makes the file of the message's envelope.
+func (c *created) createEnvelope(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.setMode(file); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// setMode gives file its mode where the umask took some of it. All files are
+// made with the same.
+func (c *created) setMode(file *os.File) error {
+	if c.info.Mode() == fileMode {
+		return nil
+	}
+	return file.Chmod(fileMode)
+}
+
+// creationCode says which exit code it has that no file could be made.
+func (d *Disk) creationCode(err error) int {
+	var link *os.LinkError
 	switch {
 	case enterable(d.home) != nil:
 		return 61
 	case enterable(d.home+"/queue") != nil:
 		return 62
+	case errors.As(err, &link):
+		return 64
 	}
 	return 63
-}
-
-// setMode gives file its mode where the umask took some of it. All files of
-// a submission are made with the same.
-func (s *diskSubmission) setMode(file *os.File) error {
-	if s.info.Mode() == fileMode {
-		return nil
-	}
-	return file.Chmod(fileMode)
 }
 
 // fail notes the first failure and what caused it. The file of the message
@@ -178,9 +233,9 @@ func (s *diskSubmission) fail(code int, err error) {
 }
 
 func (s *diskSubmission) close() {
-	if s.message != nil {
-		s.message.Close()
-		s.message = nil
+	if s.message.file != nil {
+		s.message.file.Close()
+		s.message.file = nil
 	}
 }
 
@@ -189,25 +244,21 @@ func (s *diskSubmission) failClean(code int, err error) {
 	if s.code != 0 {
 		return
 	}
-	s.message.Truncate(0)
+	s.message.file.Truncate(0)
 	if s.inPlace() == nil {
-		os.Remove(s.messagePath)
+		os.Remove(s.message.path)
 	}
 	s.fail(code, err)
 }
 
 // inPlace tells whether the message still stands where todo/ would say.
 func (s *diskSubmission) inPlace() error {
-	info, err := os.Lstat(s.messagePath)
-	if err == nil && !os.SameFile(info, s.info) {
-		err = &fs.PathError{Op: "find", Path: s.messagePath, Err: errReplaced}
+	info, err := os.Lstat(s.message.path)
+	if err == nil && !os.SameFile(info, s.message.info) {
+		err = &fs.PathError{Op: "find", Path: s.message.path, Err: errReplaced}
 	}
 	return err
 }
-
-// expired tells whether the submission has taken so long that qmail-send may
-// clear its files away.
-func (s *diskSubmission) expired() bool { return time.Since(s.began) >= lifetime }
 
 func (s *diskSubmission) Number() int { return s.number }
 
@@ -254,16 +305,12 @@ func (s *diskSubmission) commitFrom(r *bufio.Reader) Result {
 	return Result{Code: s.code, Number: s.number}
 }
 
-// finishMessage makes the message's text durable.
+// finishMessage writes the rest of the message's text.
 func (s *diskSubmission) finishMessage() {
 	if s.code != 0 {
 		return
 	}
-	err := s.out.Flush()
-	if err == nil {
-		err = s.message.Sync()
-	}
-	if err != nil {
+	if err := s.out.Flush(); err != nil {
 		s.failClean(53, err)
 	}
 }
@@ -271,8 +318,8 @@ func (s *diskSubmission) finishMessage() {
 // finish writes the envelope and puts the message into todo/.
 func (s *diskSubmission) finish(r *bufio.Reader) {
 	d := s.disk
-	intd, todo := d.envelopePath("intd", s.inode), d.envelopePath("todo", s.inode)
-	file, err := os.OpenFile(intd, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	intd, todo := d.envelopePath("intd", s.message.number), d.envelopePath("todo", s.message.number)
+	file, err := s.message.createEnvelope(intd)
 	if err != nil {
 		s.fail(65, err)
 		return
@@ -285,7 +332,7 @@ func (s *diskSubmission) finish(r *bufio.Reader) {
 	}
 
 	s.out.Reset(file)
-	fmt.Fprintf(s.out, "u%d\x00p%d\x00", s.uid, s.number)
+	s.invoker.writeTo(s.out)
 	code := copyEnvelope(s.out, r)
 	// Where the envelope comes in a frame, the whole of that must be there.
 	if _, err := io.Copy(io.Discard, r); err != nil {
@@ -304,15 +351,8 @@ func (s *diskSubmission) finish(r *bufio.Reader) {
 
 	err = s.out.Flush()
 	if err == nil {
-		err = s.setMode(file)
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if err == nil {
 		// todo/N must never outlive what it speaks of.
-		message, envelope := d.sync(filepath.Dir(s.messagePath)), d.sync(filepath.Dir(intd))
-		err = errors.Join(message.wait(), envelope.wait())
+		err = d.syncAll([]*os.File{s.message.file, file}, s.message.path, intd)
 	}
 	if err != nil {
 		failClean(53, err)

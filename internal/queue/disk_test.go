@@ -21,7 +21,7 @@ func TestInvokers(t *testing.T) {
 		if result := s.Commit(Envelope{"a", []string{"b"}}); result.Code != 0 {
 			t.Fatal(result, s.err)
 		}
-		path := d.messagePath(s.inode)
+		path := d.messagePath(s.message.number)
 		if got := read(t, path); !strings.HasPrefix(got, "Received: (qmail "+strconv.Itoa(s.number)+" invoked "+who+"); ") {
 			t.Errorf("uid %d: %q", uid, got)
 		}
@@ -109,7 +109,7 @@ func TestMessageIsCleared(t *testing.T) {
 		s := NewDisk(home).begin(0)
 		s.Write([]byte(aMessage))
 		s.finishMessage()
-		if err := test.clear(s.messagePath); err != nil {
+		if err := test.clear(s.message.path); err != nil {
 			t.Fatal(err)
 		}
 		if result := s.Commit(Envelope{"a", []string{"b"}}); result.Code != 53 {
@@ -118,7 +118,7 @@ func TestMessageIsCleared(t *testing.T) {
 		if got := files(t, home); got != test.left {
 			t.Errorf("%s: files %q", test.name, got)
 		}
-		if test.left != "" && read(t, s.messagePath) != "another" {
+		if test.left != "" && read(t, s.message.path) != "another" {
 			t.Errorf("%s: the other file was changed", test.name)
 		}
 	}
@@ -225,8 +225,8 @@ func TestLayouts(t *testing.T) {
 	if result := s.Commit(Envelope{"a", nil}); result.Code != 0 {
 		t.Fatal(result.Code, s.err)
 	}
-	n := strconv.FormatUint(s.inode, 10)
-	part := strconv.FormatUint(s.inode%7, 10)
+	n := strconv.FormatUint(s.message.number, 10)
+	part := strconv.FormatUint(s.message.number%7, 10)
 	for _, tree := range []string{"mess", "intd", "todo"} {
 		if _, err := os.Stat(home + "/queue/" + tree + "/" + part + "/" + n); err != nil {
 			t.Error(err)

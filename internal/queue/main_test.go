@@ -82,6 +82,7 @@ type entry struct {
 // entries reads todo/ and checks that everything is as qmail-send wants it.
 func entries(t testing.TB, home string) []entry {
 	t.Helper()
+	settle(t, home)
 	var found []entry
 	for _, name := range list(t, home, "todo") {
 		n, err := strconv.ParseUint(name, 10, 64)
@@ -108,6 +109,16 @@ func entries(t testing.TB, home string) []entry {
 		found = append(found, entry{n, read(t, mess), read(t, todo)})
 	}
 	return found
+}
+
+// settle waits until the queue service of home, if one is there, has laid out
+// all messages.
+func settle(t testing.TB, home string) {
+	t.Helper()
+	await(t, "an empty journal", func() bool {
+		text, err := Status(home)
+		return err != nil || bytes.Contains(text, []byte("\nwaiting: 0 messages, "))
+	})
 }
 
 func inode(t testing.TB, path string) uint64 {
@@ -145,6 +156,12 @@ func list(t testing.TB, home, directory string) []string {
 // as "mess intd todo"; a missing directory has none.
 func files(t testing.TB, home string) string {
 	t.Helper()
+	settle(t, home)
+	return filesNow(home)
+}
+
+// filesNow is files without waiting for the queue service.
+func filesNow(home string) string {
 	var words []string
 	for _, directory := range []string{"pid", "mess", "intd", "todo"} {
 		filepath.WalkDir(home+"/queue/"+directory, func(path string, entry fs.DirEntry, err error) error {

@@ -56,10 +56,12 @@ func mountQueue(t *testing.T, options string) (home string) {
 func withAndWithoutService(t *testing.T, home string, test func(t *testing.T, q Queue)) {
 	t.Helper()
 	test(t, NewDisk(home))
-	start(t, home, nil)
+	p := start(t, home, nil)
 	c := NewClient(home)
 	defer c.Close()
 	test(t, c)
+	p.Process.Signal(unix.SIGTERM)
+	p.Wait()
 }
 
 func TestFullDisk(t *testing.T) {
@@ -171,6 +173,7 @@ func TestQueueMountedOver(t *testing.T) {
 		home := mountQueue(t, "")
 		withAndWithoutService(t, home, func(t *testing.T, q Queue) {
 			submit(t, q, aMessage)
+			settle(t, home)
 			if err := unix.Mount("queue", home+"/queue", "tmpfs", 0, ""); err != nil {
 				t.Fatal(err)
 			}
@@ -184,7 +187,7 @@ func TestQueueMountedOver(t *testing.T) {
 			if got := len(entries(t, home)); got != 1 {
 				t.Errorf("%d entries in the new queue", got)
 			}
-			unix.Unmount(home+"/queue", 0)
+			unix.Unmount(home+"/queue", unix.MNT_DETACH)
 		})
 		if got := len(entries(t, home)); got != 2 {
 			t.Errorf("%d entries in the old queue", got)

@@ -18,8 +18,11 @@ const maxRawEnvelope = 64 << 20
 // Main is qmail-queue: it reads a message from descriptor 0 and its envelope
 // from descriptor 1, submits it to the queue service, or where there is no
 // socket writes it to the queue itself, and answers by its exit code. It
-// prints nothing.
+// prints nothing. With --status it prints how the queue service is.
 func Main(args []string) int {
+	if len(args) == 2 && args[1] == "--status" {
+		return printStatus(control.Home())
+	}
 	obeySignals()
 	time.AfterFunc(lifetime, func() { os.Exit(52) })
 	if wasClosed(os.Stdin) {

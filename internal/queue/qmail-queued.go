@@ -57,6 +57,7 @@ func ServiceMain(args []string) int {
 	<-stop
 	systemd.Notify(systemd.Stopping)
 	s.stop(listeners)
+	s.journal.stop(drainTime / 2)
 	return 0
 }
 

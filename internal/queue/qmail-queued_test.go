@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,7 +158,7 @@ func TestTermination(t *testing.T) {
 	if _, err := readAnswer(idle); err != nil {
 		t.Fatal(err)
 	}
-	busy.Write(append(version, inChunks[:20]...))
+	busy.Write(slices.Concat(version, large, inChunks[:20]))
 	await(t, "the second message", func() bool { return files(t, home) == "mess mess intd todo" })
 	p.Process.Signal(unix.SIGTERM)
 	if n, err := idle.Read(make([]byte, 1)); err != io.EOF {
@@ -180,7 +181,7 @@ func TestFailureIsLogged(t *testing.T) {
 	home := newHome(t, os.Getuid())
 	p := start(t, home, nil)
 	os.Rename(home+"/queue/intd", home+"/queue/away")
-	code, _ := runQueue(t, home, aMessage, anAddress)
+	code, _ := runQueue(t, home, strings.Repeat("x", maxSmall), anAddress)
 	os.Rename(home+"/queue/away", home+"/queue/intd")
 	bad, _ := runQueue(t, home, aMessage, "X")
 	good, _ := runQueue(t, home, aMessage, anAddress)
@@ -223,6 +224,12 @@ func TestNoDescriptors(t *testing.T) {
 	p := start(t, home, nil)
 	c := NewClient(home)
 	submit(t, c, aMessage) // and keeps the connection
+	settle(t, home)
+	large := func() int {
+		s, _ := c.Begin()
+		s.Write(make([]byte, maxSmall))
+		return s.Commit(Envelope{"a", []string{"b"}}).Code
+	}
 	var old unix.Rlimit
 	if err := unix.Prlimit(p.Process.Pid, unix.RLIMIT_NOFILE, nil, &old); err != nil {
 		t.Fatal(err)
@@ -230,15 +237,15 @@ func TestNoDescriptors(t *testing.T) {
 	if err := unix.Prlimit(p.Process.Pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: old.Max}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if result := commit(t, c); result.Code != 63 {
-		t.Errorf("code %d", result.Code)
+	if code := large(); code != 63 {
+		t.Errorf("code %d", code)
 	}
 	waiting := make(chan Result)
 	for range 3 {
 		go func() { waiting <- commit(t, NewClient(home)) }()
 	}
-	if result := commit(t, c); result.Code != 63 {
-		t.Errorf("code %d", result.Code)
+	if code := large(); code != 63 {
+		t.Errorf("code %d", code)
 	}
 	if err := unix.Prlimit(p.Process.Pid, unix.RLIMIT_NOFILE, &old, nil); err != nil {
 		t.Fatal(err)
@@ -298,6 +305,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	}
 	close(stop)
 	submitters.Wait()
+	start(t, home, nil)
 
 	seen := make(map[string]int)
 	for _, e := range entries(t, home) {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bufio"
 	"bytes"
 	"os"
 	"strconv"
@@ -8,7 +9,30 @@ import (
 	"time"
 )
 
+// An invoker is who submits a message, and when.
+type invoker struct {
+	number int // of the process in qmail-queue, here of the submission
+	uid    uint32
+	began  time.Time // by the wall clock, as the age of files is
+}
+
+// writeTo writes what the envelope says of the invoker.
+func (i invoker) writeTo(w *bufio.Writer) {
+	b := append(w.AvailableBuffer(), 'u')
+	b = append(strconv.AppendUint(b, uint64(i.uid), 10), 0, 'p')
+	b = append(strconv.AppendInt(b, int64(i.number), 10), 0)
+	w.Write(b)
+}
+
+// expired tells whether the submission has taken so long that qmail-send may
+// clear its files away.
+func (i invoker) expired() bool { return time.Since(i.began) >= lifetime }
+
 // receivedLine is the line that the queue puts before a message.
+func (d *Disk) receivedLine(i invoker) string {
+	return receivedLine(i.number, d.invokers.who(i.uid), i.began)
+}
+
 func receivedLine(number int, who string, when time.Time) string {
 	return "Received: (qmail " + strconv.Itoa(number) + " invoked " + who + "); " +
 		when.UTC().Format("2 Jan 2006 15:04:05") + " -0000\n"

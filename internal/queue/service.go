@@ -26,6 +26,10 @@ const (
 	// envelope, a directory.
 	descriptors = 4
 
+	// otherDescriptors is how many the process needs beside: for itself, the
+	// segments of the journal, and what its mover has open.
+	otherDescriptors = 16 + maxSegments + 2*fewFiles + 8
+
 	// idleTime is how long a connection may stay without a submission.
 	idleTime = 5 * time.Minute
 
@@ -46,6 +50,7 @@ const (
 // A service serves the stream protocol on its listeners.
 type service struct {
 	disk    *Disk
+	journal *journal
 	warn    func(what string, err error)
 	slots   chan struct{}
 	serving sync.WaitGroup
@@ -68,9 +73,10 @@ func newService(disk *Disk, warn func(what string, err error)) *service {
 	connections := maxConnections
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur < descriptors*maxConnections {
-		connections = max(1, (int(limit.Cur)-16)/descriptors)
+		connections = max(1, (int(limit.Cur)-otherDescriptors)/descriptors)
 	}
-	s := &service{disk: disk, warn: warn, slots: make(chan struct{}, connections), conns: make(map[net.Conn]state), held: make(map[uint32]int)}
+	s := &service{disk: disk, journal: newJournal(disk, warn), warn: warn, slots: make(chan struct{}, connections), conns: make(map[net.Conn]state), held: make(map[uint32]int)}
+	s.journal.start()
 	s.clearSometimes(time.Now())
 	return s
 }
@@ -79,7 +85,10 @@ func newService(disk *Disk, warn func(what string, err error)) *service {
 func (s *service) clearSometimes(now time.Time) {
 	last := s.cleared.Load()
 	if now.Sub(time.Unix(last, 0)) >= lifetime && s.cleared.CompareAndSwap(last, now.Unix()) {
-		go s.disk.clear(now)
+		go func() {
+			s.journal.awaitRecovery()
+			s.disk.clear(now)
+		}()
 	}
 }
 

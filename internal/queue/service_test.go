@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -53,7 +54,7 @@ func TestShare(t *testing.T) {
 		holders = append(holders, r)
 	}
 	want := strings.TrimSpace(strings.Repeat("mess ", len(holders)))
-	await(t, "the messages' files", func() bool { return files(t, home) == want })
+	await(t, "the messages' files", func() bool { return filesNow(home) == want })
 	for range 2 {
 		if code := startQueue(t, home, as(uid)).finish(t, aMessage, anAddress); code != 74 {
 			t.Errorf("one too many: exit code %d", code)
@@ -111,8 +112,8 @@ func TestIdleMakesRoom(t *testing.T) {
 	home := newHome(t, os.Getuid())
 	_, address, _ := serveFew(t, home, 3)
 	first, second, busy := connect(t, address), connect(t, address), connect(t, address)
-	busy.Write(append(version, inChunks[:20]...))
-	await(t, "a submission", func() bool { return files(t, home) == "mess" })
+	busy.Write(slices.Concat(version, large, inChunks[:20]))
+	await(t, "a submission", func() bool { return filesNow(home) == "mess" })
 	mustQueue(t, first, version)
 	mustQueue(t, second, version)
 	mustQueue(t, connect(t, address), version)
@@ -133,9 +134,9 @@ func TestStalledMakesRoom(t *testing.T) {
 	var stalled [2]*net.UnixConn
 	for i := range stalled {
 		stalled[i] = connect(t, address)
-		stalled[i].Write(append(version, inChunks[:20]...))
+		stalled[i].Write(slices.Concat(version, large, inChunks[:20]))
 	}
-	await(t, "two submissions", func() bool { return files(t, home) == "mess mess" })
+	await(t, "two submissions", func() bool { return filesNow(home) == "mess mess" })
 	// As if that had been long ago.
 	s.mu.Lock()
 	for conn, state := range s.conns {

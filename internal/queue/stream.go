@@ -23,9 +23,14 @@ import (
 // under which the message was queued; otherwise it is what a queue program
 // would write to descriptor 6. Nothing was queued where the stream ends
 // before the envelope does.
+//
+// The length statusMark in place of the first chunk of a submission asks how
+// the queue is instead. It is answered in the same form, with code 0 and lines
+// for a person as the text.
 const (
 	streamVersion = 1
 	abandonMark   = math.MaxUint32
+	statusMark    = abandonMark - 1
 	headerSize    = 4
 )
 
@@ -76,24 +81,37 @@ func appendAnswer(b []byte, result Result) []byte {
 	if result.Code == 0 {
 		text = strconv.Itoa(result.Number)
 	}
-	b = append(b, byte(result.Code))
+	return appendReply(b, result.Code, text)
+}
+
+// appendReply appends an answer.
+func appendReply(b []byte, code int, text string) []byte {
+	text = text[:min(len(text), math.MaxUint16)]
+	b = append(b, byte(code))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
 	return append(b, text...)
+}
+
+// readReply reads an answer.
+func readReply(r io.Reader) (code int, text []byte, err error) {
+	var header [3]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return 0, nil, err
+	}
+	text = make([]byte, binary.BigEndian.Uint16(header[1:]))
+	_, err = io.ReadFull(r, text)
+	return int(header[0]), text, err
 }
 
 var errAnswer = errors.New("malformed answer")
 
 // readAnswer reads the service's answer.
 func readAnswer(r io.Reader) (Result, error) {
-	var header [3]byte
-	if _, err := io.ReadFull(r, header[:]); err != nil {
+	code, text, err := readReply(r)
+	if err != nil {
 		return Result{}, err
 	}
-	text := make([]byte, binary.BigEndian.Uint16(header[1:]))
-	if _, err := io.ReadFull(r, text); err != nil {
-		return Result{}, err
-	}
-	result := Result{Code: int(header[0])}
+	result := Result{Code: code}
 	if result.Code != 0 {
 		result.Text = string(text[:min(len(text), maxText)])
 		return result, nil

@@ -144,6 +144,8 @@ while os.popen("systemctl show -P MainPID qmail-smtpd").read() in (old, "0\n"):
     time.sleep(0.1)
 assert code == 250
 `, 0o644)
-	m.Sh(`timeout 60 python3 /tmp/slow.py; grep -l "^Subject: slow" /var/qmail/queue/mess/*/*`)
+	m.Sh(`timeout 60 python3 /tmp/slow.py`)
+	traffic.Settle(m)
+	m.Sh(`grep -l "^Subject: slow" /var/qmail/queue/mess/*/*`)
 	m.Await(soon, `swaks --server 127.0.0.1 --quit-after BANNER`)
 }

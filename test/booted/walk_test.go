@@ -8,6 +8,7 @@ import (
 
 	"qmail-smtpd/test/machine"
 	"qmail-smtpd/test/programs"
+	"qmail-smtpd/test/traffic"
 )
 
 var pidWord = regexp.MustCompile(`pid \d+`)
@@ -73,6 +74,7 @@ func TestWalk(t *testing.T) {
 	if qp == nil {
 		t.Fatalf("swaks said %s", out)
 	}
+	traffic.Settle(m)
 	m.Sh(`cd /var/qmail/queue; grep -l "^Subject: walk$" mess/*/* && grep -z "p` + qp[1] + `" todo/*`)
 
 	// letters, from both svc

@@ -11,6 +11,7 @@ import (
 
 	"qmail-smtpd/test/machine"
 	"qmail-smtpd/test/programs"
+	"qmail-smtpd/test/traffic"
 )
 
 // soon is for what takes five seconds at most on a machine at rest.
@@ -100,6 +101,7 @@ ln -s /var/qmail/service/smtpd /service
 	if qp == nil {
 		t.Fatalf("swaks said %s", out)
 	}
+	traffic.Settle(m)
 	mail := m.Sh(`stat -c '%U:%G %a' /var/qmail/queue/todo/*; tr '\0' '|' </var/qmail/queue/todo/*; echo; cat /var/qmail/queue/mess/*/*`)
 	for _, want := range []string{
 		`^qmailq:qmail 644\n`,

@@ -139,10 +139,16 @@ func (tr *Traffic) Finish() {
 	}
 }
 
+// Settle waits until all that the queue service of m took is in the queue.
+func Settle(m *machine.Machine) {
+	m.Await(soon, `qmail-queue --status | grep '^waiting: 0 '`)
+}
+
 // CheckQueue holds the queue against what the clients were told: each
 // message with a 250 is there exactly once, each other at most once.
 func (tr *Traffic) CheckQueue() {
 	tr.t.Helper()
+	Settle(tr.m)
 	list := tr.m.Sh(`cd /var/qmail/queue/todo
 for n in [0-9]*; do echo ../mess/$((n % 23))/$n; done | xargs grep -h -m 1 '^Subject: id=' | sed 's/^Subject: id=\(.*\);.*/\1/'`)
 	queued := map[string]int{}
