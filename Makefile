@@ -1,6 +1,6 @@
 # Every target but help builds what it needs by itself.
 GO = go
-BINARIES = tcpserver multilog svcompat qmail-queue qmail-smtpd-conf
+BINARIES = tcpserver multilog svcompat svscan qmail-queue qmail-smtpd-conf
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export CGO_ENABLED = 0
 

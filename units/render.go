@@ -10,7 +10,7 @@ import (
 const RuntimeDir = "/run/svcompat"
 
 // program is where the package has the commands that only units use.
-const program = "/usr/libexec/qmail-smtpd/svcompat"
+const program = "/usr/libexec/qmail-smtpd/svscan"
 
 // searchPath is where a run script finds programs, as under svscanboot.
 const searchPath = "/command:/usr/local/bin:/usr/local/sbin:/bin:/sbin:/usr/bin:/usr/sbin"
@@ -222,14 +222,14 @@ func (e Extras) commands(dir, name string) string {
 	}
 	switch {
 	case e.NotificationFD != 0:
-		fmt.Fprintf(&b, "Type=notify\nNotifyAccess=all\nTimeoutStartSec=infinity\nExecStart=%s .svscan-run%s -n %d\n", program, in, e.NotificationFD)
+		fmt.Fprintf(&b, "Type=notify\nNotifyAccess=all\nTimeoutStartSec=infinity\nExecStart=@%s .svscan-run%s -n %d\n", program, in, e.NotificationFD)
 	case in != "":
-		fmt.Fprintf(&b, "Type=exec\nExecStart=%s .svscan-run%s\n", program, in)
+		fmt.Fprintf(&b, "Type=exec\nExecStart=@%s .svscan-run%s\n", program, in)
 	default:
 		fmt.Fprintf(&b, "Type=exec\nExecStart=@%s ./run\n", quotePath(dir+"/run"))
 	}
 	if e.Finish {
-		fmt.Fprintf(&b, "ExecStopPost=-%s .svscan-finish%s %s\n", program, in, escapePath(EncodeWord(name)))
+		fmt.Fprintf(&b, "ExecStopPost=-@%s .svscan-finish%s %s\n", program, in, escapePath(EncodeWord(name)))
 	}
 	if in == "" {
 		fmt.Fprintf(&b, "WorkingDirectory=%s\n", escapePath(dir))

@@ -121,7 +121,7 @@ func Unsetenv(env []string, name string) []string {
 
 // binaries are the names of our multi-call binaries, which stand together in
 // one directory.
-var binaries = []string{"tcpserver", "multilog", "svcompat", "qmail-queue", "qmail-smtpd-conf"}
+var binaries = []string{"tcpserver", "multilog", "svcompat", "svscan", "qmail-queue", "qmail-smtpd-conf"}
 
 // Ours tells whether the program at path is one of this package's binaries:
 // the one that is running, or one beside it.

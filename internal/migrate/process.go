@@ -95,10 +95,19 @@ func (p process) identity() identity {
 	return identify(procFile(p.pid, "cwd"))
 }
 
-// ours tells whether the program of a process is this package's.
+// ours tells whether a process runs this program, or one that an upgrade has
+// replaced by it.
 func (p process) ours() bool {
 	exe, _ := os.Readlink(procFile(p.pid, "exe"))
-	return path.Base(strings.TrimSuffix(exe, " (deleted)")) == "svcompat"
+	self, err := os.Executable()
+	return err == nil && strings.TrimSuffix(exe, " (deleted)") == self
+}
+
+// isOfUnits tells whether a process of ours is the svscan that services are
+// moved to, or a command that their units execute.
+func (p process) isOfUnits() bool {
+	args := p.args()
+	return p.unit() == ourUnit || len(args) > 0 && strings.HasPrefix(args[0], ".")
 }
 
 // unit returns the systemd unit that a process belongs to.

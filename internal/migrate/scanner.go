@@ -40,12 +40,12 @@ type scanner struct {
 }
 
 // scanners returns the running scanners, in the order of their directories,
-// but for the svscan that services are moved to.
+// but for the svscan that services are moved to, and what its units execute.
 func scanners(all map[int]process, look units.Lookup) []scanner {
 	var found []scanner
 	for _, p := range all {
 		i := slices.IndexFunc(kinds, func(k *kind) bool { return k.scanner == p.name })
-		if i < 0 || p.ours() && p.unit() == ourUnit {
+		if i < 0 || p.ours() && p.isOfUnits() {
 			continue
 		}
 		s := scanner{process: p, kind: kinds[i], start: p}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"qmail-smtpd/test/supervision"
 )
 
 // Each line is a shell script in which $B is the directory of the programs.
@@ -103,9 +105,6 @@ $B/supervise loop
 $B/supervise loopdown
 $B/supervise plainsupervise
 $B/supervise danglingfar
-$B/svscan none
-$B/svscan /dev/null
-$B/svscan -x
 `
 
 func TestCommandsDifferential(t *testing.T) {
@@ -119,8 +118,8 @@ func TestCommandsDifferential(t *testing.T) {
 		if err := os.WriteFile(dir+"/scripts", []byte(strings.Join(list, "\n")+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		got := run(t, dir, "/usr/bin/env", "B="+bin, "/bin/sh", "-c", loop)
-		transcripts[which] = strings.Split(strings.ReplaceAll(got.stdout, bin, "B"), "END\n")
+		got := supervision.Run(t, dir, "/usr/bin/env", "B="+bin, "/bin/sh", "-c", loop)
+		transcripts[which] = strings.Split(strings.ReplaceAll(got.Stdout, bin, "B"), "END\n")
 		if len(transcripts[which]) != len(list)+1 {
 			t.Fatalf("%s: %+v", which, got)
 		}
@@ -186,7 +185,7 @@ func TestSoftlimitChain(t *testing.T) {
 		{[]string{b("softlimit"), "-d250000", b("softlimit"), "-a20000000", "/bin/sh", "-c", "ulimit -d; ulimit -v"}, "244\n19531\n"},
 		{[]string{b("softlimit"), "-d20000000", "/bin/sh", "-c", "env | grep -c SVCOMPAT"}, "0\n"},
 	} {
-		if got := run(t, dir, c.args...); got.stdout != c.want {
+		if got := supervision.Run(t, dir, c.args...); got.Stdout != c.want {
 			t.Errorf("%v: %+v, want %q", c.args[1:], got, c.want)
 		}
 	}
@@ -196,15 +195,15 @@ func TestSoftlimitChain(t *testing.T) {
 // set*id call, or may lose its life for one.
 func TestSetuidgidAsCurrent(t *testing.T) {
 	setuidgid := filepath.Join(ours, "setuidgid")
-	want := run(t, "/", setuidgid, "nobody", "id")
-	if want.exit != 0 {
+	want := supervision.Run(t, "/", setuidgid, "nobody", "id")
+	if want.Exit != 0 {
 		t.Fatal(want)
 	}
-	if got := run(t, "/", setuidgid, "nobody", setuidgid, "nobody", setuidgid, "nobody", "id"); got != want {
+	if got := supervision.Run(t, "/", setuidgid, "nobody", setuidgid, "nobody", setuidgid, "nobody", "id"); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	trace := filepath.Join(t.TempDir(), "trace")
-	run(t, "/", "strace", "-f", "-o", trace, "-e", "trace=setuid,setgid,setgroups,setresuid,setresgid,setreuid,setregid,execve", setuidgid, "root", "true")
+	supervision.Run(t, "/", "strace", "-f", "-o", trace, "-e", "trace=setuid,setgid,setgroups,setresuid,setresgid,setreuid,setregid,execve", setuidgid, "root", "true")
 	calls, err := os.ReadFile(trace)
 	if err != nil || !bytes.Contains(calls, []byte("execve")) || bytes.Contains(calls, []byte(" set")) {
 		t.Errorf("%v, set*id calls:\n%s", err, calls)
@@ -234,7 +233,7 @@ func TestEnvdirDifferential(t *testing.T) {
 		}
 		results := make(map[string]result)
 		for which, bin := range bothOf(t) {
-			results[which] = run(t, d, "/usr/bin/env", "-i", "A=1", "B=2", "C=3", "D=4", "E=5", "F=6", "A=7", bin+"/envdir", ".", "/usr/bin/env", "-0")
+			results[which] = supervision.Run(t, d, "/usr/bin/env", "-i", "A=1", "B=2", "C=3", "D=4", "E=5", "F=6", "A=7", bin+"/envdir", ".", "/usr/bin/env", "-0")
 		}
 		if results["ours"] != results["original"] {
 			t.Fatalf("round %d: got %q, want %q", round, results["ours"], results["original"])

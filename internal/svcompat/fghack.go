@@ -27,11 +27,11 @@ func Fghack(args []string) int {
 	}
 	var pid int
 	err = command.Search(args[1], func(path string) (err error) {
-		pid, _, err = startProcess(path, args[1:], os.Environ(), "", 0, 1)
+		pid, _, err = StartProcess(path, args[1:], os.Environ(), "", 0, 1)
 		return err
 	})
 	switch {
-	case isForkFailure(err):
+	case IsForkFailure(err):
 		return command.Fatal(name, "unable to fork", err)
 	case err != nil:
 		return command.Fatal(name, "unable to run "+args[1], err)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"qmail-smtpd/test/supervision"
 )
 
 // TestFghack compares messages, exit codes, and the descriptors that the
@@ -33,12 +35,12 @@ func TestFghack(t *testing.T) {
 			results := make(map[string]result)
 			for which, bin := range bothOf(t) {
 				// Descriptors of the tests must not be in the way.
-				results[which] = run(t, "", "sh", "-c", "exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-; "+bin+"/fghack "+line+"; echo ended $?")
+				results[which] = supervision.Run(t, "", "sh", "-c", "exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-; "+bin+"/fghack "+line+"; echo ended $?")
 			}
 			if results["original"] != results["ours"] {
 				t.Errorf("%s: original %+v, ours %+v", line, results["original"], results["ours"])
 			}
-			if got := results["ours"]; strings.Contains(line, "daemon ends") && !strings.HasPrefix(got.stdout, "daemon ends\nended ") {
+			if got := results["ours"]; strings.Contains(line, "daemon ends") && !strings.HasPrefix(got.Stdout, "daemon ends\nended ") {
 				t.Errorf("%s: it did not wait: %+v", line, got)
 			}
 		})
@@ -52,20 +54,20 @@ func TestFghackWaits(t *testing.T) {
 	if err := unix.Mkfifo(dir+"/hold", 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := start(t, dir, nil, ours+"/fghack", "sh", "-c", "(: <hold) & echo $$ >pid.new; mv pid.new pid; exit 5")
-	await(t, "the program", func() bool {
+	d := supervision.Start(t, dir, nil, ours+"/fghack", "sh", "-c", "(: <hold) & echo $$ >pid.new; mv pid.new pid; exit 5")
+	supervision.Await(t, "the program", func() bool {
 		_, err := os.Stat(dir + "/pid")
 		return err == nil
 	})
 	select {
-	case <-d.ended:
+	case <-d.Ended:
 		t.Fatal("ended with the program, before its offspring")
 	case <-time.After(200 * time.Millisecond):
 	}
-	if got := run(t, dir, "sh", "-c", ": >hold"); got.exit != 0 {
+	if got := supervision.Run(t, dir, "sh", "-c", ": >hold"); got.Exit != 0 {
 		t.Fatalf("%+v", got)
 	}
-	if exit := d.wait(t); exit != 5 {
+	if exit := d.Wait(t); exit != 5 {
 		t.Errorf("exit code %d", exit)
 	}
 }

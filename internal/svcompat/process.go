@@ -8,18 +8,13 @@ import (
 	"qmail-smtpd/internal/command"
 )
 
-// startProcess starts the program at path in the directory dir ("" for this
+// StartProcess starts the program at path in the directory dir ("" for this
 // one) with the given standard descriptors. Other descriptors are inherited
 // where they are not close-on-exec, as always. Limits that softlimit handed on
 // are set on it, unless it is one of ours. pidfd is -1 where the kernel has
 // none (before Linux 5.2).
-func startProcess(path string, args, env []string, dir string, stdin, stdout int) (pid, pidfd int, err error) {
-	limits := command.HandedLimits(env)
-	if limits != nil && command.Ours(path) {
-		limits = nil
-	} else {
-		env = command.WithoutLimits(env)
-	}
+func StartProcess(path string, args, env []string, dir string, stdin, stdout int) (pid, pidfd int, err error) {
+	limits, env := command.LimitsFor(path, env)
 	pidfd = -1
 	pid, err = syscall.ForkExec(path, args, &syscall.ProcAttr{
 		Dir:   dir,
@@ -33,9 +28,9 @@ func startProcess(path string, args, env []string, dir string, stdin, stdout int
 	return pid, pidfd, err
 }
 
-// isForkFailure tells whether startProcess failed before there was a process
+// IsForkFailure tells whether StartProcess failed before there was a process
 // to run the program in.
-func isForkFailure(err error) bool {
+func IsForkFailure(err error) bool {
 	switch err {
 	case unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE:
 		return true
@@ -43,9 +38,9 @@ func isForkFailure(err error) bool {
 	return false
 }
 
-// reap collects a child that has ended and returns its pid; ok is false when
+// Reap collects a child that has ended and returns its pid; ok is false when
 // there is none.
-func reap() (pid int, ok bool) {
+func Reap() (pid int, ok bool) {
 	for {
 		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
 		if err == unix.EINTR {

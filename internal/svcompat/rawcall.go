@@ -10,6 +10,16 @@ import (
 // in other hands and wake its monitor for calls that last a microsecond, of
 // which svstat makes thousands. Only what cannot block may be called so.
 
+// rawAccess looks for the file path, which ends in a NUL byte.
+func rawAccess(path []byte) error {
+	cwd := unix.AT_FDCWD
+	_, _, errno := unix.RawSyscall(unix.SYS_FACCESSAT, uintptr(cwd), uintptr(unsafe.Pointer(&path[0])), unix.F_OK)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // rawOpen opens the file path, which ends in a NUL byte.
 func rawOpen(path []byte, flags int) (int, error) {
 	cwd := unix.AT_FDCWD

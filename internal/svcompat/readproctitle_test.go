@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"qmail-smtpd/test/supervision"
 )
 
 // TestReadproctitle compares what process lists show with what the original
@@ -38,7 +40,7 @@ func TestReadproctitle(t *testing.T) {
 	} {
 		results := make(map[string]result)
 		for which, bin := range bothOf(t) {
-			results[which] = run(t, "", "sh", "-c", "B="+bin+"; "+script)
+			results[which] = supervision.Run(t, "", "sh", "-c", "B="+bin+"; "+script)
 		}
 		if results["original"] != results["ours"] {
 			t.Errorf("%s: original %+v, ours %+v", script, results["original"], results["ours"])
@@ -86,7 +88,7 @@ func titles(t *testing.T, program, title string, pieces []string) (shown []strin
 		_, rest, _ := strings.Cut(string(line), "\x00")
 		return rest
 	}
-	await(t, "the program", func() bool { return strings.HasSuffix(arguments(), ".....\x00") })
+	supervision.Await(t, "the program", func() bool { return strings.HasSuffix(arguments(), ".....\x00") })
 	shown = append(shown, arguments())
 	for i, text := range pieces {
 		mark := fmt.Sprintf("%c", 'A'+i%26)
@@ -95,7 +97,7 @@ func titles(t *testing.T, program, title string, pieces []string) (shown []strin
 		}
 		// The pipe is empty when all has been read, and the mark stands at
 		// the end when all has been shown.
-		await(t, "the input to be read", func() bool {
+		supervision.Await(t, "the input to be read", func() bool {
 			waiting, err := unix.IoctlGetInt(int(writer.Fd()), unix.TIOCINQ)
 			return err == nil && waiting == 0 && strings.HasSuffix(arguments(), mark+"\x00")
 		})

@@ -26,13 +26,20 @@ type stateReader struct {
 	content [StatusSize]byte
 }
 
+// in returns the path of a file in the service directory dir, with a NUL byte
+// at its end.
+func (r *stateReader) in(dir, name string) []byte {
+	r.path = append(append(append(append(r.path[:0], dir...), '/'), name...), 0)
+	return r.path
+}
+
 // open opens a file in the service directory dir.
 func (r *stateReader) open(dir, name string, flags int) (int, error) {
-	r.path = append(append(append(append(r.path[:0], dir...), '/'), name...), 0)
-	fd, err := rawOpen(r.path, flags)
+	path := r.in(dir, name)
+	fd, err := rawOpen(path, flags)
 	if err == unix.EMFILE || err == unix.ENFILE {
 		r.flush()
-		fd, err = rawOpen(r.path, flags)
+		fd, err = rawOpen(path, flags)
 	}
 	return fd, err
 }
@@ -44,9 +51,8 @@ func (r *stateReader) read(dir string) serviceState {
 		return failure("unable to chdir", unix.ENOENT)
 	}
 	var state serviceState
-	switch down, err := r.open(dir, "down", unix.O_PATH); err {
+	switch err := rawAccess(r.in(dir, "down")); err {
 	case nil:
-		r.close(down)
 	case unix.ENOENT:
 		state.normallyUp = true
 	default:

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/internal/tai64"
+	"qmail-smtpd/test/supervision"
 )
 
 func TestStarts(t *testing.T) {
@@ -158,20 +159,20 @@ func FuzzCountRestarts(f *testing.F) {
 // Each start of a real service is on record.
 func TestSuperviseRecordsStarts(t *testing.T) {
 	t.Parallel()
-	dir := serviceDir(t, t.TempDir(), "s", "exec sleep 100\n")
-	start(t, "", nil, ours+"/supervise", dir)
-	pid := awaitUp(t, dir, 0)
+	dir := supervision.ServiceDir(t, t.TempDir(), "s", "exec sleep 100\n")
+	supervision.Start(t, "", nil, ours+"/supervise", dir)
+	pid := supervision.AwaitUp(t, dir, 0)
 	for range 2 {
-		if got := run(t, "", ours+"/svc", "-t", dir); got != (result{}) {
+		if got := supervision.Run(t, "", ours+"/svc", "-t", dir); got != (result{}) {
 			t.Fatalf("svc: %+v", got)
 		}
-		pid = awaitUp(t, dir, pid)
+		pid = supervision.AwaitUp(t, dir, pid)
 	}
-	await(t, "the last start on record", func() bool { // it follows the new status
+	supervision.Await(t, "the last start on record", func() bool { // it follows the new status
 		restarts, err := Restarts(dir, time.Now().Add(-time.Hour))
 		return err == nil && restarts == 2
 	})
-	if got := run(t, "", ours+"/svstat", "-o", "restarts", dir); got != (result{stdout: "2\n"}) {
+	if got := supervision.Run(t, "", ours+"/svstat", "-o", "restarts", dir); got != (result{Stdout: "2\n"}) {
 		t.Errorf("svstat: %+v", got)
 	}
 }

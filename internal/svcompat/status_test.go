@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/test/programs"
+	"qmail-smtpd/test/supervision"
 )
 
 // A status as the original wrote it, of a service that had been up for three
@@ -176,8 +177,8 @@ func TestSvstatAccess(t *testing.T) {
 	os.Chmod(filepath.Join(dir, "within/supervise"), 0o700)
 	os.Chmod(filepath.Join(dir, "closed"), 0o700)
 	setuidgid := []string{ours + "/setuidgid", "nobody"}
-	want := result{stdout: "closed: unable to chdir: access denied\nwithin: unable to open supervise/ok: access denied\n"}
-	if got := run(t, dir, append(setuidgid, ours+"/svstat", "closed", "within")...); got != want {
+	want := result{Stdout: "closed: unable to chdir: access denied\nwithin: unable to open supervise/ok: access denied\n"}
+	if got := supervision.Run(t, dir, append(setuidgid, ours+"/svstat", "closed", "within")...); got != want {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -208,15 +209,15 @@ func superviseFiles(t *testing.T, dir string, status []byte) string {
 // the original lie between two of ours.
 func compareSvstat(t *testing.T, dir string, names []string) {
 	t.Helper()
-	before := run(t, dir, append([]string{ours + "/svstat"}, names...)...)
-	original := run(t, dir, append([]string{programs.Originals(t) + "/svstat"}, names...)...)
-	after := run(t, dir, append([]string{ours + "/svstat"}, names...)...)
+	before := supervision.Run(t, dir, append([]string{ours + "/svstat"}, names...)...)
+	original := supervision.Run(t, dir, append([]string{programs.Originals(t) + "/svstat"}, names...)...)
+	after := supervision.Run(t, dir, append([]string{ours + "/svstat"}, names...)...)
 	for _, got := range []result{before, after} {
-		if got.exit != original.exit || got.stderr != original.stderr {
+		if got.Exit != original.Exit || got.Stderr != original.Stderr {
 			t.Errorf("got %+v, want %+v", got, original)
 		}
 	}
-	early, want, late := strings.Split(before.stdout, "\n"), strings.Split(original.stdout, "\n"), strings.Split(after.stdout, "\n")
+	early, want, late := strings.Split(before.Stdout, "\n"), strings.Split(original.Stdout, "\n"), strings.Split(after.Stdout, "\n")
 	if len(early) != len(want) || len(late) != len(want) {
 		t.Fatalf("%d and %d lines, want %d", len(early), len(late), len(want))
 	}

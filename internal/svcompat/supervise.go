@@ -19,7 +19,7 @@ func Supervise(args []string) int {
 	if err := unix.Chdir(dir); err != nil {
 		return command.Fatal(name, "unable to chdir to "+dir, err)
 	}
-	normallyUp, err := isNormallyUp(".")
+	normallyUp, err := IsNormallyUp(".")
 	if err != nil {
 		return command.Fatal(name, "unable to stat "+dir+"/down", err)
 	}
@@ -43,8 +43,9 @@ func Supervise(args []string) int {
 	return 0
 }
 
-// isNormallyUp tells whether the service directory dir has no file down.
-func isNormallyUp(dir string) (bool, error) {
+// IsNormallyUp tells whether the service directory dir has no file down. The
+// error, an errno, says why that cannot be seen.
+func IsNormallyUp(dir string) (bool, error) {
 	var info unix.Stat_t
 	switch err := unix.Stat(dir+"/down", &info); err {
 	case nil:
@@ -100,7 +101,7 @@ func (s *supervisor) reap() {
 	ended := s.failed
 	s.failed = false
 	for {
-		pid, ok := reap()
+		pid, ok := Reap()
 		if !ok {
 			break
 		}
@@ -120,13 +121,13 @@ func (s *supervisor) reap() {
 // that a run that ends at once is started once a second.
 func (s *supervisor) start() {
 	s.status.Paused = false
-	pid, pidfd, err := startProcess("./run", []string{"./run"}, s.env, "", 0, 1)
+	pid, pidfd, err := StartProcess("./run", []string{"./run"}, s.env, "", 0, 1)
 	switch {
 	case err == nil:
 		s.pidfd = pidfd
 		s.setPID(pid)
 		RecordStart(".", s.status.Since)
-	case isForkFailure(err):
+	case IsForkFailure(err):
 		command.Warning("supervise", "unable to fork for "+s.name+", sleeping 60 seconds", err)
 		s.failed = true
 		time.Sleep(59 * time.Second)
@@ -173,15 +174,15 @@ func (s *supervisor) do(letter byte) {
 		s.exit = true
 		s.announce()
 	default:
-		if signal, ok := letterSignal(letter); ok {
+		if signal, ok := LetterSignal(letter); ok {
 			s.signal(signal)
 		}
 	}
 }
 
-// letterSignal returns the signal that a control letter stands for, where it
+// LetterSignal returns the signal that a control letter stands for, where it
 // stands for no more than that.
-func letterSignal(letter byte) (signal unix.Signal, ok bool) {
+func LetterSignal(letter byte) (signal unix.Signal, ok bool) {
 	switch letter {
 	case 'h':
 		return unix.SIGHUP, true

@@ -13,18 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/test/programs"
+	"qmail-smtpd/test/supervision"
 )
 
 var seconds = regexp.MustCompile(`\d+ seconds`)
 
-const sleeper = "exec sleep 1000\n"
-
 // startSuperviseOf starts the supervise in the directory bin on the service
 // directory dir, and waits until it says that it runs.
-func startSuperviseOf(t testing.TB, bin, dir string) *daemon {
+func startSuperviseOf(t testing.TB, bin, dir string) *supervision.Daemon {
 	t.Helper()
-	d := start(t, filepath.Dir(dir), nil, filepath.Join(bin, "supervise"), filepath.Base(dir))
-	await(t, "supervise to run", func() bool { return supervised(dir) })
+	d := supervision.Start(t, filepath.Dir(dir), nil, filepath.Join(bin, "supervise"), filepath.Base(dir))
+	supervision.Await(t, "supervise to run", func() bool { return supervision.Supervised(dir) })
 	return d
 }
 
@@ -36,19 +35,19 @@ func TestSuperviseWithEveryTool(t *testing.T) {
 			t.Run(which+" supervise, "+whose+" tools", func(t *testing.T) {
 				t.Parallel()
 				parent := t.TempDir()
-				dir := serviceDir(t, parent, "s", sleeper)
+				dir := supervision.ServiceDir(t, parent, "s", supervision.Sleeper)
 				supervise := startSuperviseOf(t, bin, dir)
-				pid := awaitUp(t, dir, 0)
+				pid := supervision.AwaitUp(t, dir, 0)
 				svc := func(options string) {
 					t.Helper()
-					if got := run(t, parent, tools+"/svc", options, "s"); got != (result{}) {
+					if got := supervision.Run(t, parent, tools+"/svc", options, "s"); got != (result{}) {
 						t.Fatalf("svc %s: %+v", options, got)
 					}
 				}
 				awaitText := func(text string) {
 					t.Helper()
-					await(t, "svstat to say "+text, func() bool {
-						got := run(t, parent, tools+"/svstat", "s").stdout
+					supervision.Await(t, "svstat to say "+text, func() bool {
+						got := supervision.Run(t, parent, tools+"/svstat", "s").Stdout
 						return seconds.ReplaceAllString(got, "N seconds") == text+"\n"
 					})
 				}
@@ -60,7 +59,7 @@ func TestSuperviseWithEveryTool(t *testing.T) {
 				svc("-c")
 				awaitText(up)
 				svc("-o")
-				await(t, "no opinion", func() bool { return readStatus(t, dir).Want == WantOnce })
+				supervision.Await(t, "no opinion", func() bool { return readStatus(t, dir).Want == WantOnce })
 				if status := readStatus(t, dir); !status.Since.Equal(since) {
 					t.Errorf("the pid did not change, but its time did, from %v to %v", since, status.Since)
 				}
@@ -71,21 +70,21 @@ func TestSuperviseWithEveryTool(t *testing.T) {
 				}
 				awaitText("s: down N seconds")
 				svc("-u")
-				awaitText(fmt.Sprintf("s: up (pid %d) N seconds, normally down", awaitUp(t, dir, pid)))
-				if got := run(t, parent, tools+"/svok", "s"); got != (result{}) {
+				awaitText(fmt.Sprintf("s: up (pid %d) N seconds, normally down", supervision.AwaitUp(t, dir, pid)))
+				if got := supervision.Run(t, parent, tools+"/svok", "s"); got != (result{}) {
 					t.Errorf("svok: %+v", got)
 				}
 				svc("-xk")
-				if code := supervise.wait(t); code != 0 || supervise.stderr.String() != "" {
-					t.Errorf("exit %d, %q", code, supervise.stderr.String())
+				if code := supervise.Wait(t); code != 0 || supervise.Stderr(t) != "" {
+					t.Errorf("exit %d, %q", code, supervise.Stderr(t))
 				}
-				if got := run(t, parent, tools+"/svok", "s"); got != (result{exit: 100}) {
+				if got := supervision.Run(t, parent, tools+"/svok", "s"); got != (result{Exit: 100}) {
 					t.Errorf("svok: %+v", got)
 				}
-				if got, want := run(t, parent, tools+"/svc", "-u", "s").stderr, "svc: warning: unable to control s: supervise not running\n"; got != want {
+				if got, want := supervision.Run(t, parent, tools+"/svc", "-u", "s").Stderr, "svc: warning: unable to control s: supervise not running\n"; got != want {
 					t.Errorf("svc: %q", got)
 				}
-				if got := run(t, parent, tools+"/svstat", "s").stdout; got != "s: supervise not running\n" {
+				if got := supervision.Run(t, parent, tools+"/svstat", "s").Stdout; got != "s: supervise not running\n" {
 					t.Errorf("svstat: %q", got)
 				}
 				if status := readStatus(t, dir); status.PID != 0 || status.Want != WantUp {
@@ -119,7 +118,7 @@ func TestSuperviseInLockStep(t *testing.T) {
 			t.Parallel()
 			var pair [2]*stepped
 			for i, bin := range []string{programs.Originals(t), ours} {
-				dir := serviceDir(t, t.TempDir(), "s", sleeper)
+				dir := supervision.ServiceDir(t, t.TempDir(), "s", supervision.Sleeper)
 				if !normallyUp {
 					if err := os.WriteFile(dir+"/down", nil, 0o644); err != nil {
 						t.Fatal(err)
@@ -127,7 +126,7 @@ func TestSuperviseInLockStep(t *testing.T) {
 				}
 				pair[i] = &stepped{dir: dir, supervise: startSuperviseOf(t, bin, dir)}
 				if normallyUp {
-					awaitUp(t, dir, 0)
+					supervision.AwaitUp(t, dir, 0)
 				}
 			}
 			for _, letter := range letters {
@@ -143,7 +142,7 @@ func TestSuperviseInLockStep(t *testing.T) {
 				}
 			}
 			for _, s := range pair {
-				if code := s.supervise.wait(t); code != 0 {
+				if code := s.supervise.Wait(t); code != 0 {
 					t.Errorf("exit %d", code)
 				}
 			}
@@ -155,7 +154,7 @@ func TestSuperviseInLockStep(t *testing.T) {
 // A stepped is one of a pair that is led through the same letters.
 type stepped struct {
 	dir       string
-	supervise *daemon
+	supervise *supervision.Daemon
 	pid       uint32 // before the letter at hand
 	stopped   bool   // by SIGSTOP
 	dying     bool   // when it continues
@@ -179,7 +178,7 @@ func (s *stepped) send(t *testing.T, letter byte) {
 // that can be told from outside.
 func (s *stepped) settle(t *testing.T, letter byte) {
 	t.Helper()
-	await(t, "the letter to be read", func() bool { return !s.running() || s.unread(t) == 0 })
+	supervision.Await(t, "the letter to be read", func() bool { return !s.running() || s.unread(t) == 0 })
 	s.exiting = s.exiting || letter == 'x'
 	starts := s.pid == 0 && (letter == 'u' || letter == 'o')
 	ends := false
@@ -187,7 +186,7 @@ func (s *stepped) settle(t *testing.T, letter byte) {
 		ends = s.signalled(t, letter)
 	}
 	if starts || ends {
-		await(t, fmt.Sprintf("%c to start or end the process of %s", letter, s.supervise.cmd.Path), func() bool {
+		supervision.Await(t, fmt.Sprintf("%c to start or end the process in %s", letter, s.dir), func() bool {
 			return readStatus(t, s.dir).PID != s.pid
 		})
 	}
@@ -195,7 +194,7 @@ func (s *stepped) settle(t *testing.T, letter byte) {
 		s.stopped, s.dying = false, false
 	}
 	if s.exiting && readStatus(t, s.dir).PID == 0 {
-		s.supervise.wait(t)
+		s.supervise.Wait(t)
 	}
 }
 
@@ -207,7 +206,7 @@ func (s *stepped) signalled(t *testing.T, letter byte) bool {
 	case 'p':
 		s.stopped = true
 		// Until it has stopped, the next signal may overtake SIGSTOP.
-		await(t, "the process to stop", func() bool { return processState(t, s.pid)[0] == "T" })
+		supervision.Await(t, "the process to stop", func() bool { return supervision.ProcessState(t, s.pid)[0] == "T" })
 	case 'h', 'a', 'i', 't':
 		s.dying = s.stopped
 		return !s.stopped
@@ -222,7 +221,7 @@ func (s *stepped) signalled(t *testing.T, letter byte) bool {
 
 func (s *stepped) running() bool {
 	select {
-	case <-s.supervise.ended:
+	case <-s.supervise.Ended:
 		return false
 	default:
 		return true
@@ -250,7 +249,7 @@ func awaitEqual(t *testing.T, letter byte, pair [2]*stepped) {
 	t.Helper()
 	var states [2]string
 	equal := 0
-	deadline := time.Now().Add(patient)
+	deadline := time.Now().Add(supervision.Patient)
 	for equal < 2 {
 		if time.Now().After(deadline) {
 			t.Fatalf("after %c: original %s, ours %s", letter, states[0], states[1])
@@ -278,16 +277,16 @@ func awaitEqual(t *testing.T, letter byte, pair [2]*stepped) {
 func TestSecondSuperviseRefuses(t *testing.T) {
 	t.Parallel()
 	for which, bin := range bothOf(t) {
-		dir := serviceDir(t, t.TempDir(), "s", sleeper)
+		dir := supervision.ServiceDir(t, t.TempDir(), "s", supervision.Sleeper)
 		startSuperviseOf(t, bin, dir)
-		awaitUp(t, dir, 0)
+		supervision.AwaitUp(t, dir, 0)
 		before, err := os.ReadFile(dir + "/supervise/status")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for whose, bin := range bothOf(t) {
-			want := result{stderr: "supervise: fatal: unable to acquire s/supervise/lock: temporary failure\n", exit: 111}
-			if got := run(t, filepath.Dir(dir), bin+"/supervise", "s"); got != want {
+			want := result{Stderr: "supervise: fatal: unable to acquire s/supervise/lock: temporary failure\n", Exit: 111}
+			if got := supervision.Run(t, filepath.Dir(dir), bin+"/supervise", "s"); got != want {
 				t.Errorf("%s supervise after %s: %+v", whose, which, got)
 			}
 		}
@@ -303,7 +302,7 @@ func TestSuperviseFiles(t *testing.T) {
 	for which, bin := range bothOf(t) {
 		for _, target := range []string{"", "elsewhere"} {
 			parent := t.TempDir()
-			dir := serviceDir(t, parent, "s", "")
+			dir := supervision.ServiceDir(t, parent, "s", "")
 			if target != "" {
 				if err := os.Symlink("../"+target, dir+"/supervise"); err != nil {
 					t.Fatal(err)
@@ -313,14 +312,14 @@ func TestSuperviseFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			supervise := startSuperviseOf(t, bin, dir)
-			listings[which] += run(t, parent, "find", ".", "-printf", "%P %M %s %l\n", "!", "-name", "run").stdout
-			run(t, parent, ours+"/svc", "-x", "s")
-			supervise.wait(t)
-			listings[which] += run(t, parent, "sh", "-c", "stat -c '%n %A %s' s/supervise/* | sort").stdout
+			listings[which] += supervision.Run(t, parent, "find", ".", "-printf", "%P %M %s %l\n", "!", "-name", "run").Stdout
+			supervision.Run(t, parent, ours+"/svc", "-x", "s")
+			supervise.Wait(t)
+			listings[which] += supervision.Run(t, parent, "sh", "-c", "stat -c '%n %A %s' s/supervise/* | sort").Stdout
 		}
 	}
 	sorted := func(s string) string {
-		return run(t, "", "sh", "-c", "printf %s \"$1\" | grep -v '^s ' | sort", "sh", s).stdout
+		return supervision.Run(t, "", "sh", "-c", "printf %s \"$1\" | grep -v '^s ' | sort", "sh", s).Stdout
 	}
 	if got, want := sorted(listings["ours"]), sorted(listings["original"]); got != want || !strings.Contains(got, "prw-------") {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -343,15 +342,15 @@ exec sleep 1000
 	reports := make(map[string]string)
 	for which, bin := range bothOf(t) {
 		parent := t.TempDir()
-		dir := serviceDir(t, parent, "s", script)
-		start(t, parent, []string{"A=a b"}, "/bin/sh", "-c", "ulimit -Sn 77; exec 7</dev/null; trap '' HUP; echo $$ >pid; exec setsid -w "+bin+"/supervise s >report")
+		dir := supervision.ServiceDir(t, parent, "s", script)
+		supervision.Start(t, parent, []string{"A=a b"}, "/bin/sh", "-c", "ulimit -Sn 77; exec 7</dev/null; trap '' HUP; echo $$ >pid; exec setsid -w "+bin+"/supervise s >report")
 		var report []byte
-		await(t, "the report", func() bool {
+		supervision.Await(t, "the report", func() bool {
 			report, _ = os.ReadFile(parent + "/report")
 			return strings.Contains(string(report), "done\n")
 		})
 		pid := readStatus(t, dir).PID
-		status := run(t, "", "ps", "-o", "ppid=", "-p", fmt.Sprint(pid)).stdout
+		status := supervision.Run(t, "", "ps", "-o", "ppid=", "-p", fmt.Sprint(pid)).Stdout
 		supervise, err := strconv.Atoi(strings.TrimSpace(status))
 		if err != nil {
 			t.Fatal(err)
@@ -379,32 +378,32 @@ func TestRunThatCannotStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			parent := t.TempDir()
-			dir := serviceDir(t, parent, "s", "")
+			dir := supervision.ServiceDir(t, parent, "s", "")
 			if err := c.prepare(dir); err != nil {
 				t.Fatal(err)
 			}
 			message := "supervise: fatal: unable to start s/run: " + c.why + "\n"
-			supervises := make(map[string]*daemon)
+			supervises := make(map[string]*supervision.Daemon)
 			for which, bin := range bothOf(t) {
 				supervises[which] = startSuperviseOf(t, bin, dir)
 				// not as the first: a file just written may be "text busy" while
 				// another test forks
-				await(t, "two messages of "+which, func() bool {
-					return strings.Contains(supervises[which].stderr.String(), message+message)
+				supervision.Await(t, "two messages of "+which, func() bool {
+					return strings.Contains(supervises[which].Stderr(t), message+message)
 				})
 				if which == "original" {
-					run(t, parent, ours+"/svc", "-dx", "s")
-					supervises[which].wait(t)
+					supervision.Run(t, parent, ours+"/svc", "-dx", "s")
+					supervises[which].Wait(t)
 				}
 				if which == "ours" {
-					if got := run(t, parent, ours+"/svstat", "s").stdout; !strings.HasPrefix(got, "s: down ") || !strings.HasSuffix(got, " seconds, normally up, want up\n") {
+					if got := supervision.Run(t, parent, ours+"/svstat", "s").Stdout; !strings.HasPrefix(got, "s: down ") || !strings.HasSuffix(got, " seconds, normally up, want up\n") {
 						t.Errorf("svstat: %q", got)
 					}
 					os.RemoveAll(dir + "/run")
-					writeRun(t, dir, sleeper)
-					awaitUp(t, dir, 0)
-					run(t, parent, ours+"/svc", "-dx", "s")
-					if code := supervises[which].wait(t); code != 0 {
+					supervision.WriteRun(t, dir, supervision.Sleeper)
+					supervision.AwaitUp(t, dir, 0)
+					supervision.Run(t, parent, ours+"/svc", "-dx", "s")
+					if code := supervises[which].Wait(t); code != 0 {
 						t.Errorf("exit %d", code)
 					}
 					os.Remove(dir + "/run")
@@ -420,33 +419,33 @@ func TestRunThatCannotStart(t *testing.T) {
 // While ./run cannot start, letters are obeyed all the same.
 func TestLettersWithoutRun(t *testing.T) {
 	t.Parallel()
-	dir := serviceDir(t, t.TempDir(), "s", "")
+	dir := supervision.ServiceDir(t, t.TempDir(), "s", "")
 	supervise := startSuperviseOf(t, ours, dir)
 	message := "supervise: fatal: unable to start s/run: file does not exist\n"
-	count := func() int { return strings.Count(supervise.stderr.String(), message) }
-	await(t, "a message", func() bool { return count() > 0 })
+	count := func() int { return strings.Count(supervise.Stderr(t), message) }
+	supervision.Await(t, "a message", func() bool { return count() > 0 })
 	for _, letter := range "dod" {
-		run(t, "", ours+"/svc", "-"+string(letter), dir)
-		await(t, "the letter to be obeyed", func() bool { return readStatus(t, dir).Want == map[rune]Want{'d': WantDown, 'o': WantOnce}[letter] })
+		supervision.Run(t, "", ours+"/svc", "-"+string(letter), dir)
+		supervision.Await(t, "the letter to be obeyed", func() bool { return readStatus(t, dir).Want == map[rune]Want{'d': WantDown, 'o': WantOnce}[letter] })
 	}
 	before := count()
-	writeRun(t, dir, "echo ran >>ran; "+sleeper)
-	run(t, "", ours+"/svc", "-o", dir)
-	awaitUp(t, dir, 0)
-	run(t, "", ours+"/svc", "-xd", dir)
-	if code := supervise.wait(t); code != 0 || count() != before {
-		t.Errorf("exit %d, %q", code, supervise.stderr.String())
+	supervision.WriteRun(t, dir, "echo ran >>ran; "+supervision.Sleeper)
+	supervision.Run(t, "", ours+"/svc", "-o", dir)
+	supervision.AwaitUp(t, dir, 0)
+	supervision.Run(t, "", ours+"/svc", "-xd", dir)
+	if code := supervise.Wait(t); code != 0 || count() != before {
+		t.Errorf("exit %d, %q", code, supervise.Stderr(t))
 	}
 }
 
 // A run that ends at once starts once a second, whatever is asked for.
 func TestOneStartASecond(t *testing.T) {
 	t.Parallel()
-	dir := serviceDir(t, t.TempDir(), "s", "date +%s%N >>starts\n")
+	dir := supervision.ServiceDir(t, t.TempDir(), "s", "date +%s%N >>starts\n")
 	startSuperviseOf(t, ours, dir)
 	var starts []string
-	await(t, "four starts", func() bool {
-		run(t, "", ours+"/svc", "-u", dir)
+	supervision.Await(t, "four starts", func() bool {
+		supervision.Run(t, "", ours+"/svc", "-u", dir)
 		content, _ := os.ReadFile(dir + "/starts")
 		starts = strings.Fields(string(content))
 		return len(starts) >= 4
@@ -467,21 +466,21 @@ func TestOneStartASecond(t *testing.T) {
 func TestKilledSupervise(t *testing.T) {
 	t.Parallel()
 	for which, bin := range bothOf(t) {
-		dir := serviceDir(t, t.TempDir(), "s", sleeper)
+		dir := supervision.ServiceDir(t, t.TempDir(), "s", supervision.Sleeper)
 		supervise := startSuperviseOf(t, bin, dir)
-		pid := awaitUp(t, dir, 0)
-		supervise.cmd.Process.Signal(unix.SIGTERM)
-		if code := supervise.wait(t); code != -1 {
+		pid := supervision.AwaitUp(t, dir, 0)
+		supervise.Process.Signal(unix.SIGTERM)
+		if code := supervise.Wait(t); code != -1 {
 			t.Errorf("%s: exit %d", which, code)
 		}
-		if got := run(t, "", ours+"/svok", dir); got.exit != 100 {
+		if got := supervision.Run(t, "", ours+"/svok", dir); got.Exit != 100 {
 			t.Errorf("%s: svok %+v", which, got)
 		}
 		if err := unix.Kill(int(pid), 0); err != nil {
 			t.Errorf("%s: the process is gone: %v", which, err)
 		}
 		startSuperviseOf(t, ours, dir)
-		awaitUp(t, dir, pid)
+		supervision.AwaitUp(t, dir, pid)
 		unix.Kill(int(pid), unix.SIGKILL)
 	}
 }
@@ -489,10 +488,10 @@ func TestKilledSupervise(t *testing.T) {
 // Memory limits that softlimit handed on are set on ./run and what it starts.
 func TestSuperviseUnderSoftlimit(t *testing.T) {
 	t.Parallel()
-	dir := serviceDir(t, t.TempDir(), "s", "[ $(sh -c 'ulimit -d') = 19531 ] || exit\nenv >environment\n"+sleeper)
-	start(t, "", nil, ours+"/softlimit", "-d20000000", ours+"/supervise", dir)
+	dir := supervision.ServiceDir(t, t.TempDir(), "s", "[ $(sh -c 'ulimit -d') = 19531 ] || exit\nenv >environment\n"+supervision.Sleeper)
+	supervision.Start(t, "", nil, ours+"/softlimit", "-d20000000", ours+"/supervise", dir)
 	var environment []byte
-	await(t, "the limit", func() bool {
+	supervision.Await(t, "the limit", func() bool {
 		environment, _ = os.ReadFile(dir + "/environment")
 		return strings.Contains(string(environment), "PATH=")
 	})
@@ -504,12 +503,12 @@ func TestSuperviseUnderSoftlimit(t *testing.T) {
 // A supervise that has nothing to do does not wake up.
 func TestIdleSupervise(t *testing.T) {
 	t.Parallel()
-	dir := serviceDir(t, t.TempDir(), "s", sleeper)
+	dir := supervision.ServiceDir(t, t.TempDir(), "s", supervision.Sleeper)
 	supervise := startSuperviseOf(t, ours, dir)
-	awaitUp(t, dir, 0)
+	supervision.AwaitUp(t, dir, 0)
 	trace := filepath.Join(t.TempDir(), "trace")
-	strace := start(t, "", nil, "strace", "-f", "-e", "trace=poll,ppoll,read,wait4,nanosleep,clock_nanosleep", "-o", trace, "-p", strconv.Itoa(supervise.cmd.Process.Pid))
-	await(t, "strace to attach", func() bool { return strings.Contains(strace.stderr.String(), " attached") })
+	strace := supervision.Start(t, "", nil, "strace", "-f", "-e", "trace=poll,ppoll,read,wait4,nanosleep,clock_nanosleep", "-o", trace, "-p", strconv.Itoa(supervise.Process.Pid))
+	supervision.Await(t, "strace to attach", func() bool { return strings.Contains(strace.Stderr(t), " attached") })
 	calls := func() string {
 		content, _ := os.ReadFile(trace)
 		return string(content)
@@ -518,6 +517,6 @@ func TestIdleSupervise(t *testing.T) {
 	if idle := calls(); strings.Count(idle, "poll(") > 1 || strings.Contains(idle, "read(") || strings.Contains(idle, "wait4(") {
 		t.Errorf("calls within a second:\n%s", idle)
 	}
-	run(t, "", ours+"/svc", "-c", dir)
-	await(t, "a letter in the trace", func() bool { return strings.Contains(calls(), "read(") })
+	supervision.Run(t, "", ours+"/svc", "-c", dir)
+	supervision.Await(t, "a letter in the trace", func() bool { return strings.Contains(calls(), "read(") })
 }

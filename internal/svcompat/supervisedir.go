@@ -99,8 +99,9 @@ func (d *SuperviseDir) SetRunning() error {
 	return nil
 }
 
-// checkFIFOs tells whether control and ok are FIFOs, or not there.
-func (d *SuperviseDir) checkFIFOs() error {
+// CheckFIFOs returns an error where control or ok is there and no FIFO, so
+// that no letter can come by it.
+func (d *SuperviseDir) CheckFIFOs() error {
 	for _, file := range []string{"control", "ok"} {
 		var info unix.Stat_t
 		if unix.Stat(d.file(file), &info) == nil && info.Mode&unix.S_IFMT != unix.S_IFIFO {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/internal/tai64"
+	"qmail-smtpd/test/supervision"
 )
 
 // hostile is what a client may get into a log: sequences that clear the
@@ -74,24 +75,24 @@ func TestSvls(t *testing.T) {
 		`smtpd/log    up                                    4712  2026-03-01 12:00:00         -`,
 		`web          down, normally up, want up               -  2026-03-01 12:00:00         -`,
 	}, "\n") + "\n"
-	if got := run(t, "", ours+"/svls", "-d", dir); got.stdout != want || got.stderr != "" || got.exit != 0 {
+	if got := supervision.Run(t, "", ours+"/svls", "-d", dir); got.Stdout != want || got.Stderr != "" || got.Exit != 0 {
 		t.Errorf("got %+v\nwant\n%s", got, want)
 	}
 	for _, c := range []struct {
 		args string
 		want result
 	}{
-		{"web off", result{stdout: "NAME  STATE                       PID  SINCE                RESTARTS  LAST LOG LINE\n" +
+		{"web off", result{Stdout: "NAME  STATE                       PID  SINCE                RESTARTS  LAST LOG LINE\n" +
 			"web   down, normally up, want up    -  " + since + "         -\n" +
 			"off   down                          -  " + since + "         -\n"}},
-		{"none", result{stdout: "NAME  STATE    PID  SINCE  RESTARTS  LAST LOG LINE\n" +
+		{"none", result{Stdout: "NAME  STATE    PID  SINCE  RESTARTS  LAST LOG LINE\n" +
 			"none  unknown    -  -             -  unable to chdir: file does not exist\n"}},
-		{"-d none", result{stderr: "svls: fatal: unable to read directory none: file does not exist\n", exit: 111}},
-		{"-d", result{stderr: "svls: option requires an argument -- d\nsvls: usage: svls [ -d scandir | dir ... ]\n", exit: 100}},
-		{"-d . web", result{stderr: "svls: usage: svls [ -d scandir | dir ... ]\n", exit: 100}},
-		{"-x", result{stderr: "svls: illegal option -- x\nsvls: usage: svls [ -d scandir | dir ... ]\n", exit: 100}},
+		{"-d none", result{Stderr: "svls: fatal: unable to read directory none: file does not exist\n", Exit: 111}},
+		{"-d", result{Stderr: "svls: option requires an argument -- d\nsvls: usage: svls [ -d scandir | dir ... ]\n", Exit: 100}},
+		{"-d . web", result{Stderr: "svls: usage: svls [ -d scandir | dir ... ]\n", Exit: 100}},
+		{"-x", result{Stderr: "svls: illegal option -- x\nsvls: usage: svls [ -d scandir | dir ... ]\n", Exit: 100}},
 	} {
-		if got := run(t, dir, append([]string{ours + "/svls"}, strings.Fields(c.args)...)...); got != c.want {
+		if got := supervision.Run(t, dir, append([]string{ours + "/svls"}, strings.Fields(c.args)...)...); got != c.want {
 			t.Errorf("%s: got %+v, want %+v", c.args, got, c.want)
 		}
 	}
@@ -139,7 +140,7 @@ func onTerminal(t *testing.T, columns uint16, env []string, args ...string) stri
 func TestSvlsTerminal(t *testing.T) {
 	t.Parallel()
 	dir := scanDirectory(t, time.Now())
-	plain := run(t, "", ours+"/svls", "-d", dir).stdout
+	plain := supervision.Run(t, "", ours+"/svls", "-d", dir).Stdout
 	cut := func(columns int) string {
 		var lines []string
 		for _, line := range strings.Split(plain, "\n") {

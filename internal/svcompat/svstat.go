@@ -16,12 +16,20 @@ func Svstat(args []string) int {
 		return exit
 	}
 	var reader stateReader
-	out := make([]byte, 0, 80*len(options.dirs))
+	var service namedState // one for all: it escapes
+	var failed error
+	out := make([]byte, 0, 4<<10)
+	write := func() {
+		if _, err := os.Stdout.Write(out); err != nil && failed == nil {
+			failed = err
+		}
+		out = out[:0]
+	}
 	if options.json {
 		out = append(out, '[')
 	}
 	for i, dir := range options.dirs {
-		service := namedState{dir, reader.read(dir), time.Now()}
+		service = namedState{dir, reader.read(dir), time.Now()}
 		if options.allUp && !service.isUp() {
 			exit = 1
 		}
@@ -40,13 +48,16 @@ func Svstat(args []string) int {
 			out = append(append(out, dir...), ": "...)
 			out = append(service.appendText(out, service.now), '\n')
 		}
+		if len(out) > cap(out)*3/4 {
+			write()
+		}
 	}
 	if options.json {
 		out = append(out, "\n]\n"...)
 	}
-	_, err := os.Stdout.Write(out)
-	if err != nil && !options.classic() {
-		return command.Fatal("svstat", "unable to write output", err)
+	write()
+	if failed != nil && !options.classic() {
+		return command.Fatal("svstat", "unable to write output", failed)
 	}
 	return exit
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"qmail-smtpd/test/programs"
+	"qmail-smtpd/test/supervision"
 )
 
 // stateFiles makes a service directory of a supervise that runs.
@@ -67,34 +68,34 @@ func TestSvstatOptions(t *testing.T) {
 		args string
 		want result
 	}{
-		{"-o pid up down", result{stdout: "4711\n-\n"}},
-		{"-o name,state,want,normally,paused,since up paused down", result{stdout: "up\tup\tup\tup\tfalse\t2026-03-01T12:00:00Z\n" +
+		{"-o pid up down", result{Stdout: "4711\n-\n"}},
+		{"-o name,state,want,normally,paused,since up paused down", result{Stdout: "up\tup\tup\tup\tfalse\t2026-03-01T12:00:00Z\n" +
 			"paused\tup\tdown\tup\ttrue\t2026-03-01T12:00:00Z\ndown\tdown\tonce\tdown\tfalse\t2026-03-01T12:00:00Z\n"}},
-		{"-o want -o since,pid odd", result{stdout: "-\t1\n"}},
+		{"-o want -o since,pid odd", result{Stdout: "-\t1\n"}},
 		{"-o state,error,pid broken", result{
-			stdout: "unknown\tunable to read supervise/status: bad format\t-\n",
-			stderr: "svstat: warning: broken: unable to read supervise/status: bad format\n"}},
-		{"-o normally,state none", result{stdout: "-\tunknown\n", stderr: "svstat: warning: none: unable to chdir: file does not exist\n"}},
-		{"-o", result{stderr: usage, exit: 100}},
-		{"--all-up", result{stderr: usage, exit: 100}},
-		{"-o pid,x up", result{stderr: "svstat: fatal: unknown field \"x\"\n", exit: 100}},
-		{"-o ,pid up", result{stderr: "svstat: fatal: unknown field \"\"\n", exit: 100}},
-		{"--all-up -o state up paused", result{stdout: "up\nup\n"}},
-		{"--all-up -o state up down", result{stdout: "up\ndown\n", exit: 1}},
-		{"--all-up -o state --json down up", result{stdout: "[\n{\"state\": \"down\"},\n{\"state\": \"up\"}\n]\n", exit: 1}},
-		{"--all-up none", result{stdout: "none: unable to chdir: file does not exist\n", exit: 1}},
-		{"--json", result{stdout: "[\n]\n"}},
+			Stdout: "unknown\tunable to read supervise/status: bad format\t-\n",
+			Stderr: "svstat: warning: broken: unable to read supervise/status: bad format\n"}},
+		{"-o normally,state none", result{Stdout: "-\tunknown\n", Stderr: "svstat: warning: none: unable to chdir: file does not exist\n"}},
+		{"-o", result{Stderr: usage, Exit: 100}},
+		{"--all-up", result{Stderr: usage, Exit: 100}},
+		{"-o pid,x up", result{Stderr: "svstat: fatal: unknown field \"x\"\n", Exit: 100}},
+		{"-o ,pid up", result{Stderr: "svstat: fatal: unknown field \"\"\n", Exit: 100}},
+		{"--all-up -o state up paused", result{Stdout: "up\nup\n"}},
+		{"--all-up -o state up down", result{Stdout: "up\ndown\n", Exit: 1}},
+		{"--all-up -o state --json down up", result{Stdout: "[\n{\"state\": \"down\"},\n{\"state\": \"up\"}\n]\n", Exit: 1}},
+		{"--all-up none", result{Stdout: "none: unable to chdir: file does not exist\n", Exit: 1}},
+		{"--json", result{Stdout: "[\n]\n"}},
 	} {
-		got := run(t, dir, append([]string{ours + "/svstat"}, strings.Fields(c.args)...)...)
+		got := supervision.Run(t, dir, append([]string{ours + "/svstat"}, strings.Fields(c.args)...)...)
 		if got != c.want {
-			t.Errorf("%s: %s", c.args, cmp.Diff(c.want, got, cmp.AllowUnexported(result{})))
+			t.Errorf("%s: %s", c.args, cmp.Diff(c.want, got))
 		}
 	}
-	if got := run(t, dir, ours+"/svstat", "-o", "name,want", "a\tb\\\n"); got != (result{stdout: "a\\tb\\\\\\n\t-\n"}) {
+	if got := supervision.Run(t, dir, ours+"/svstat", "-o", "name,want", "a\tb\\\n"); got != (result{Stdout: "a\\tb\\\\\\n\t-\n"}) {
 		t.Errorf("an odd name: %+v", got)
 	}
-	for args, want := range map[string]result{"up": {}, "-o pid up": {stderr: "svstat: fatal: unable to write output: out of disk space\n", exit: 111}} {
-		if got := run(t, dir, "/bin/sh", "-c", ours+"/svstat "+args+" >/dev/full"); got != want {
+	for args, want := range map[string]result{"up": {}, "-o pid up": {Stderr: "svstat: fatal: unable to write output: out of disk space\n", Exit: 111}} {
+		if got := supervision.Run(t, dir, "/bin/sh", "-c", ours+"/svstat "+args+" >/dev/full"); got != want {
 			t.Errorf("%s to a full disk: %+v", args, got)
 		}
 	}
@@ -108,9 +109,9 @@ func TestSvstatJSON(t *testing.T) {
 	if err := RecordStart(dir+"/up \"x\"", since); err != nil {
 		t.Fatal(err)
 	}
-	got := run(t, dir, ours+"/svstat", "--json", "up \"x\"", "none")
+	got := supervision.Run(t, dir, ours+"/svstat", "--json", "up \"x\"", "none")
 	var services []map[string]any
-	if err := json.Unmarshal([]byte(got.stdout), &services); err != nil || got.exit != 0 || got.stderr != "" {
+	if err := json.Unmarshal([]byte(got.Stdout), &services); err != nil || got.Exit != 0 || got.Stderr != "" {
 		t.Fatalf("%v; %+v", err, got)
 	}
 	if seconds, ok := services[0]["seconds"].(float64); !ok || seconds < 3600 || seconds > 3700 {
@@ -133,16 +134,16 @@ func TestSvstatJSON(t *testing.T) {
 func TestSvstatUnsupervised(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	service := serviceDir(t, dir, "s", "exec sleep 100\n")
-	supervise := start(t, "", nil, ours+"/supervise", service)
-	awaitUp(t, service, 0)
-	supervise.cmd.Process.Kill()
-	supervise.wait(t)
+	service := supervision.ServiceDir(t, dir, "s", "exec sleep 100\n")
+	supervise := supervision.Start(t, "", nil, ours+"/supervise", service)
+	supervision.AwaitUp(t, service, 0)
+	supervise.Process.Kill()
+	supervise.Wait(t)
 	for args, want := range map[string]result{
-		"-o state,pid,want,normally,restarts": {stdout: "unsupervised\t-\t-\tup\t-\n"},
-		"--all-up":                            {stdout: "s: supervise not running\n", exit: 1},
+		"-o state,pid,want,normally,restarts": {Stdout: "unsupervised\t-\t-\tup\t-\n"},
+		"--all-up":                            {Stdout: "s: supervise not running\n", Exit: 1},
 	} {
-		if got := run(t, dir, append(append([]string{ours + "/svstat"}, strings.Fields(args)...), "s")...); got != want {
+		if got := supervision.Run(t, dir, append(append([]string{ours + "/svstat"}, strings.Fields(args)...), "s")...); got != want {
 			t.Errorf("%s: %+v, want %+v", args, got, want)
 		}
 	}
@@ -156,8 +157,8 @@ func TestSvstatFewDescriptors(t *testing.T) {
 		stateFiles(t, dir+"/s"+strconv.Itoa(i), Status{Since: time.Now().Add(time.Hour), PID: uint32(i), Want: WantUp})
 	}
 	const script = "ulimit -n 12; exec %s/svstat s*"
-	want := run(t, dir, "/bin/sh", "-c", fmt.Sprintf(script, programs.Originals(t)))
-	if got := run(t, dir, "/bin/sh", "-c", fmt.Sprintf(script, ours)); got != want || strings.Count(got.stdout, "(pid ") != 59 {
+	want := supervision.Run(t, dir, "/bin/sh", "-c", fmt.Sprintf(script, programs.Originals(t)))
+	if got := supervision.Run(t, dir, "/bin/sh", "-c", fmt.Sprintf(script, ours)); got != want || strings.Count(got.Stdout, "(pid ") != 59 {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

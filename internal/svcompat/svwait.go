@@ -71,7 +71,7 @@ func runProgram(args []string) (what string, why error) {
 	if err != nil {
 		return "unable to run " + args[0], err
 	}
-	pid, _, err := startProcess(path, args, os.Environ(), "", 0, 1)
+	pid, _, err := StartProcess(path, args, os.Environ(), "", 0, 1)
 	if err != nil {
 		return "unable to run " + args[0], err
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"qmail-smtpd/test/supervision"
 )
 
 func TestSvwaitUsage(t *testing.T) {
@@ -19,26 +21,26 @@ func TestSvwaitUsage(t *testing.T) {
 		args string
 		want result
 	}{
-		{"", result{stderr: usage, exit: 100}},
-		{"-u", result{stderr: "svwait: option requires an argument -- u\n" + usage, exit: 100}},
-		{"-u 1", result{stderr: usage, exit: 100}},
-		{"s", result{stderr: usage, exit: 100}},
-		{"-u 1 -d 1 s", result{stderr: usage, exit: 100}},
-		{"-u 1 s --", result{stderr: usage, exit: 100}},
-		{"-u 1 -- -- true", result{stderr: usage, exit: 100}},
-		{"-x s", result{stderr: "svwait: illegal option -- x\n" + usage, exit: 100}},
-		{"-u s s", result{stderr: "svwait: fatal: not a number of seconds: s\n", exit: 100}},
-		{"-u 1.5 s", result{stderr: "svwait: fatal: not a number of seconds: 1.5\n", exit: 100}},
-		{"-u -1 s", result{stderr: "svwait: fatal: not a number of seconds: -1\n", exit: 100}},
-		{"-u 99999999999999999999 s", result{stderr: "svwait: fatal: not a number of seconds: 99999999999999999999\n", exit: 100}},
-		{"-u 1 none", result{stderr: "svwait: fatal: unable to chdir to none: file does not exist\n", exit: 111}},
-		{"-u 1 /dev/null", result{stderr: "svwait: fatal: unable to chdir to /dev/null: not a directory\n", exit: 111}},
-		{"-u 0 s", result{stderr: "svwait: fatal: s: not up after 0 seconds: unable to open supervise/ok: file does not exist\n", exit: 99}},
-		{"-d 0 s", result{stderr: "svwait: fatal: s: not down after 0 seconds: unable to open supervise/ok: file does not exist\n", exit: 99}},
-		{"-r 0 s -- none", result{stderr: "svwait: fatal: unable to run none: file does not exist\n", exit: 111}},
-		{"-r 0 s -- false", result{stderr: "svwait: fatal: false failed with exit code 1\n", exit: 111}},
+		{"", result{Stderr: usage, Exit: 100}},
+		{"-u", result{Stderr: "svwait: option requires an argument -- u\n" + usage, Exit: 100}},
+		{"-u 1", result{Stderr: usage, Exit: 100}},
+		{"s", result{Stderr: usage, Exit: 100}},
+		{"-u 1 -d 1 s", result{Stderr: usage, Exit: 100}},
+		{"-u 1 s --", result{Stderr: usage, Exit: 100}},
+		{"-u 1 -- -- true", result{Stderr: usage, Exit: 100}},
+		{"-x s", result{Stderr: "svwait: illegal option -- x\n" + usage, Exit: 100}},
+		{"-u s s", result{Stderr: "svwait: fatal: not a number of seconds: s\n", Exit: 100}},
+		{"-u 1.5 s", result{Stderr: "svwait: fatal: not a number of seconds: 1.5\n", Exit: 100}},
+		{"-u -1 s", result{Stderr: "svwait: fatal: not a number of seconds: -1\n", Exit: 100}},
+		{"-u 99999999999999999999 s", result{Stderr: "svwait: fatal: not a number of seconds: 99999999999999999999\n", Exit: 100}},
+		{"-u 1 none", result{Stderr: "svwait: fatal: unable to chdir to none: file does not exist\n", Exit: 111}},
+		{"-u 1 /dev/null", result{Stderr: "svwait: fatal: unable to chdir to /dev/null: not a directory\n", Exit: 111}},
+		{"-u 0 s", result{Stderr: "svwait: fatal: s: not up after 0 seconds: unable to open supervise/ok: file does not exist\n", Exit: 99}},
+		{"-d 0 s", result{Stderr: "svwait: fatal: s: not down after 0 seconds: unable to open supervise/ok: file does not exist\n", Exit: 99}},
+		{"-r 0 s -- none", result{Stderr: "svwait: fatal: unable to run none: file does not exist\n", Exit: 111}},
+		{"-r 0 s -- false", result{Stderr: "svwait: fatal: false failed with exit code 1\n", Exit: 111}},
 	} {
-		if got := run(t, dir, append([]string{ours + "/svwait"}, strings.Fields(c.args)...)...); got != c.want {
+		if got := supervision.Run(t, dir, append([]string{ours + "/svwait"}, strings.Fields(c.args)...)...); got != c.want {
 			t.Errorf("%s: got %+v, want %+v", c.args, got, c.want)
 		}
 	}
@@ -47,16 +49,16 @@ func TestSvwaitUsage(t *testing.T) {
 // svwait runs our svwait to its end, which is to be a good one.
 func svwait(t *testing.T, args ...string) {
 	t.Helper()
-	if got := run(t, "", append([]string{ours + "/svwait"}, args...)...); got != (result{}) {
+	if got := supervision.Run(t, "", append([]string{ours + "/svwait"}, args...)...); got != (result{}) {
 		t.Errorf("svwait %v: %+v", args, got)
 	}
 }
 
 // awaitWatch waits until a program watches n files with inotify(7).
-func awaitWatch(t *testing.T, d *daemon, n int) {
+func awaitWatch(t *testing.T, d *supervision.Daemon, n int) {
 	t.Helper()
-	await(t, "inotify", func() bool {
-		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", d.cmd.Process.Pid))
+	supervision.Await(t, "inotify", func() bool {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", d.Process.Pid))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,9 +72,9 @@ func awaitWatch(t *testing.T, d *daemon, n int) {
 }
 
 // readCalls tells how often a program has called read(2) and the like.
-func readCalls(t *testing.T, d *daemon) (calls int) {
+func readCalls(t *testing.T, d *supervision.Daemon) (calls int) {
 	t.Helper()
-	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", d.cmd.Process.Pid))
+	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", d.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,18 +91,18 @@ func TestSvwait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			parent := t.TempDir()
-			dir := serviceDir(t, parent, "s", "exec sleep 100\n")
-			other := serviceDir(t, parent, "other", "exec sleep 100\n")
+			dir := supervision.ServiceDir(t, parent, "s", "exec sleep 100\n")
+			other := supervision.ServiceDir(t, parent, "other", "exec sleep 100\n")
 
 			// Both are up once both have a supervise, of which there is no trace before.
-			up := start(t, "", nil, ours+"/svwait", "-u", "300", dir, other)
+			up := supervision.Start(t, "", nil, ours+"/svwait", "-u", "300", dir, other)
 			awaitWatch(t, up, 2)
-			supervise := start(t, "", nil, bin+"/supervise", dir)
-			awaitUp(t, dir, 0)
+			supervise := supervision.Start(t, "", nil, bin+"/supervise", dir)
+			supervision.AwaitUp(t, dir, 0)
 			awaitWatch(t, up, 3)
-			start(t, "", nil, bin+"/supervise", other)
-			if exit := up.wait(t); exit != 0 {
-				t.Fatalf("exit code %d: %s", exit, up.stderr.String())
+			supervision.Start(t, "", nil, bin+"/supervise", other)
+			if exit := up.Wait(t); exit != 0 {
+				t.Fatalf("exit code %d: %s", exit, up.Stderr(t))
 			}
 			if before := readStatus(t, other).PID; before == 0 {
 				t.Error("the second is not up")
@@ -117,7 +119,7 @@ func TestSvwait(t *testing.T) {
 			if pid := readStatus(t, dir).PID; pid != 0 {
 				t.Errorf("down with pid %d", pid)
 			}
-			if got := run(t, "", ours+"/svwait", "-u", "0", dir); got.exit != 99 || !strings.HasPrefix(got.stderr, "svwait: fatal: "+dir+": not up after 0 seconds: down ") {
+			if got := supervision.Run(t, "", ours+"/svwait", "-u", "0", dir); got.Exit != 99 || !strings.HasPrefix(got.Stderr, "svwait: fatal: "+dir+": not up after 0 seconds: down ") {
 				t.Errorf("no time: %+v", got)
 			}
 			svwait(t, "-d", "0", dir)
@@ -125,24 +127,24 @@ func TestSvwait(t *testing.T) {
 
 			// A service that goes for good is down.
 			svwait(t, "-d", "300", dir, "--", svc, "-dx", dir)
-			supervise.wait(t)
+			supervise.Wait(t)
 			svwait(t, "-d", "0", dir)
 
 			// A supervise that comes back, where there was one.
-			up = start(t, "", nil, ours+"/svwait", "-u", "300", dir)
+			up = supervision.Start(t, "", nil, ours+"/svwait", "-u", "300", dir)
 			awaitWatch(t, up, 1)
-			supervise = start(t, "", nil, bin+"/supervise", dir)
-			if exit := up.wait(t); exit != 0 {
-				t.Fatalf("exit code %d: %s", exit, up.stderr.String())
+			supervise = supervision.Start(t, "", nil, bin+"/supervise", dir)
+			if exit := up.Wait(t); exit != 0 {
+				t.Fatalf("exit code %d: %s", exit, up.Stderr(t))
 			}
 
 			// Without a supervise nobody knows that a service is up, or down.
-			awaitUp(t, dir, 0)
-			supervise.cmd.Process.Kill()
-			supervise.wait(t)
+			supervision.AwaitUp(t, dir, 0)
+			supervise.Process.Kill()
+			supervise.Wait(t)
 			for _, goal := range []string{"-u", "-d", "-r"} {
-				got := run(t, "", ours+"/svwait", goal, "0", dir)
-				if got.exit != 99 || !strings.HasSuffix(got.stderr, "after 0 seconds: supervise not running\n") {
+				got := supervision.Run(t, "", ours+"/svwait", goal, "0", dir)
+				if got.Exit != 99 || !strings.HasSuffix(got.Stderr, "after 0 seconds: supervise not running\n") {
 					t.Errorf("%s: %+v", goal, got)
 				}
 			}
@@ -154,27 +156,27 @@ func TestSvwait(t *testing.T) {
 func TestSvwaitMovedSupervise(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
-	dir := serviceDir(t, parent, "s", "exec sleep 100\n")
+	dir := supervision.ServiceDir(t, parent, "s", "exec sleep 100\n")
 	if err := os.Symlink(parent+"/elsewhere", dir+"/supervise"); err != nil {
 		t.Fatal(err)
 	}
-	up := start(t, "", nil, ours+"/svwait", "-u", "300", dir)
+	up := supervision.Start(t, "", nil, ours+"/svwait", "-u", "300", dir)
 	awaitWatch(t, up, 1)
-	supervise := start(t, "", nil, ours+"/supervise", dir)
-	if exit := up.wait(t); exit != 0 {
-		t.Fatalf("exit code %d: %s", exit, up.stderr.String())
+	supervise := supervision.Start(t, "", nil, ours+"/supervise", dir)
+	if exit := up.Wait(t); exit != 0 {
+		t.Fatalf("exit code %d: %s", exit, up.Stderr(t))
 	}
 	svwait(t, "-d", "300", dir, "--", ours+"/svc", "-dx", dir)
-	supervise.wait(t)
+	supervise.Wait(t)
 
-	down := start(t, "", nil, ours+"/svwait", "-u", "300", dir)
+	down := supervision.Start(t, "", nil, ours+"/svwait", "-u", "300", dir)
 	awaitWatch(t, down, 1)
 	if err := os.Rename(parent+"/elsewhere", parent+"/away"); err != nil {
 		t.Fatal(err)
 	}
-	start(t, "", nil, ours+"/supervise", dir)
-	if exit := down.wait(t); exit != 0 {
-		t.Fatalf("exit code %d: %s", exit, down.stderr.String())
+	supervision.Start(t, "", nil, ours+"/supervise", dir)
+	if exit := down.Wait(t); exit != 0 {
+		t.Fatalf("exit code %d: %s", exit, down.Stderr(t))
 	}
 }
 
@@ -185,13 +187,13 @@ func TestSvwaitGone(t *testing.T) {
 	if err := os.MkdirAll(dir+"/supervise", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	up := start(t, "", nil, ours+"/svwait", "-u", "300", dir)
+	up := supervision.Start(t, "", nil, ours+"/svwait", "-u", "300", dir)
 	awaitWatch(t, up, 1)
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if exit := up.wait(t); exit != 111 || up.stderr.String() != "svwait: fatal: unable to chdir to "+dir+": file does not exist\n" {
-		t.Errorf("exit code %d: %s", exit, up.stderr.String())
+	if exit := up.Wait(t); exit != 111 || up.Stderr(t) != "svwait: fatal: unable to chdir to "+dir+": file does not exist\n" {
+		t.Errorf("exit code %d: %s", exit, up.Stderr(t))
 	}
 }
 
@@ -200,11 +202,11 @@ func TestSvwaitSleeps(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir() + "/s"
 	superviseFiles(t, dir, make([]byte, StatusSize))
-	waiting := start(t, "", nil, ours+"/svwait", "-u", "300", dir)
+	waiting := supervision.Start(t, "", nil, ours+"/svwait", "-u", "300", dir)
 	awaitWatch(t, waiting, 1)
 	before := readCalls(t, waiting)
 	for range 5 {
-		run(t, "", ours+"/svstat", dir)
+		supervision.Run(t, "", ours+"/svstat", dir)
 	}
 	if calls := readCalls(t, waiting) - before; calls > 500 {
 		t.Errorf("%d reads for 5 looks of others", calls)

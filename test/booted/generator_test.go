@@ -23,7 +23,7 @@ logged() {
 cd /service
 `, 0o644)
 	m.Sh(`mkdir -p /usr/lib/systemd/system-generators
-ln -sf ../../../libexec/qmail-smtpd/svcompat /usr/lib/systemd/system-generators/svscan-generator
+ln -sf ../../../libexec/qmail-smtpd/svscan /usr/lib/systemd/system-generators/svscan-generator
 umount /usr/share/man 2>/dev/null || true`)
 	return m
 }

@@ -310,7 +310,7 @@ PATH=/command:$PATH setsid svscan /etc/service </dev/null >/dev/null 2>&1 &`)
 		t.Errorf("%d, %s", code, out)
 	}
 	// one that does not end goes on
-	m.Sh(`ln -s ../../../libexec/qmail-smtpd/svcompat /usr/lib/systemd/system-generators/svscan-generator
+	m.Sh(`ln -s ../../../libexec/qmail-smtpd/svscan /usr/lib/systemd/system-generators/svscan-generator
 printf '#!/bin/sh\ntrap "" TERM\nwhile :; do sleep 1; done\n' >/var/sv/good/run; svc -t /var/sv/good`)
 	m.Await(soon, `pgrep -f '^/bin/sh ./run'`)
 	m.Sh(`ls -A /var/lib/svcompat | grep . && exit 1; ls -A /service | grep . && exit 1; pgrep -x svscan | grep . -c | grep 2; test $(/opt/classic/svstat /var/sv/good /var/sv/open /var/sv/*/log | grep -c ': up') = 4`)

@@ -133,7 +133,7 @@ func TestContents(t *testing.T) {
 	}
 	want = append(want,
 		"-rwxr-xr-x usr/libexec/qmail-smtpd/qmail-smtpd-setup",
-		"usr/lib/systemd/system-generators/svscan-generator -> ../../../libexec/qmail-smtpd/svcompat",
+		"usr/lib/systemd/system-generators/svscan-generator -> ../../../libexec/qmail-smtpd/svscan",
 		"-rw-r--r-- usr/lib/systemd/system-preset/80-qmail-smtpd.preset",
 		"-rw-r--r-- usr/lib/systemd/system-preset/80-svcompat.preset",
 		"-rw-r--r-- usr/lib/sysusers.d/qmail-smtpd.conf",

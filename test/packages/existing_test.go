@@ -42,7 +42,7 @@ ln -s /nowhere /service/smtpd`)
 	if got := m.Sh("cat /var/qmail/control/rcpthosts"); got != "old.example.org\n" {
 		t.Errorf("control/rcpthosts is %q", got)
 	}
-	m.Sh("test /usr/bin/svscan -ef /usr/libexec/qmail-smtpd/svcompat; test /usr/bin/tcprules -ef /usr/libexec/qmail-smtpd/tcpserver")
+	m.Sh("test /usr/bin/svscan -ef /usr/libexec/qmail-smtpd/svscan; test /usr/bin/supervise -ef /usr/libexec/qmail-smtpd/svcompat; test /usr/bin/tcprules -ef /usr/libexec/qmail-smtpd/tcpserver")
 	made := []string{"./bin/qmail-newmrh", "./control/rcpthosts"}
 	var after strings.Builder
 next:

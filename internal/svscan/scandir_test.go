@@ -1,4 +1,4 @@
-package svcompat
+package svscan
 
 import (
 	"os"
@@ -95,6 +95,33 @@ func TestSurvey(t *testing.T) {
 	}
 	if !b.survey() {
 		t.Error("nobody notices the way back")
+	}
+}
+
+// TestForgetNeverHeld gives up what is gone before anybody has held it, and
+// nothing else.
+func TestForgetNeverHeld(t *testing.T) {
+	for _, c := range []struct{ gone, claimed, want bool }{
+		{true, false, true},
+		{true, true, false},
+		{false, false, false},
+	} {
+		service := newBridged(&bridge{}, units.Service{Name: "s", Log: true, Gone: c.gone}, !c.claimed)
+		if got := service.isOver(); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+	b := bridgeOn(t, 1)
+	for _, service := range b.services {
+		service.claimed = false
+		if !service.main.hold() || !service.claimed {
+			t.Error("it was not held")
+		}
+		service.gone = true
+		service.main.letGo()
+		if service.isOver() {
+			t.Error("what was held and let go for a while is forgotten")
+		}
 	}
 }
 

@@ -1,4 +1,4 @@
-package svcompat
+package svscan
 
 import (
 	"os"
@@ -33,6 +33,7 @@ type bridged struct {
 	seen     bool // in the look at hand
 	gone     bool // its entry was not there at the last look
 	deleted  bool // so was the directory itself
+	claimed  bool // some part of it was held once, by this svscan or an earlier one
 	recorded bool // for svscan-generator, and for the next svscan
 	inSync   bool // systemd has the units that the directory makes
 	asked    bool // a reload was to bring them
@@ -43,7 +44,7 @@ type bridged struct {
 // newBridged makes a service of a directory. first says that no svscan has
 // held it since the machine was booted.
 func newBridged(b *bridge, read units.Service, first bool) *bridged {
-	service := &bridged{bridge: b, name: read.Name, dir: read.Dir, base: read.Base, pipe: -1, gone: read.Gone}
+	service := &bridged{bridge: b, name: read.Name, dir: read.Dir, base: read.Base, pipe: -1, gone: read.Gone, claimed: !first}
 	service.main = newUnitDir(service, "", first)
 	service.all = []*unitDir{service.main}
 	if read.Log {
@@ -282,7 +283,7 @@ func (service *bridged) checkUnits() {
 // isOver tells whether the service is to be forgotten.
 func (service *bridged) isOver() bool {
 	for _, s := range service.all {
-		if s.held != nil || !s.left && !service.deleted {
+		if s.held != nil || service.claimed && !s.left && !service.deleted {
 			return false
 		}
 	}

@@ -1,10 +1,11 @@
-package svcompat
+package svscan
 
 import (
 	"context"
 	"strings"
 	"time"
 
+	"qmail-smtpd/internal/svcompat"
 	"qmail-smtpd/internal/systemd/manager"
 )
 
@@ -40,11 +41,11 @@ func (s *unitDir) changed(state manager.State) {
 		return
 	}
 	if !state.Started.IsZero() && !state.Started.Equal(old.Started) {
-		RecordStart(s.dir, state.Started)
+		svcompat.RecordStart(s.dir, state.Started)
 	}
 	s.settle()
 	s.foiled(&old, &state)
-	if state.MainPID != 0 && s.status.Want == WantOnce {
+	if state.MainPID != 0 && s.status.Want == svcompat.WantOnce {
 		s.setOnce()
 	}
 	if isWaiting(&state) && !isWaiting(&old) {
@@ -60,11 +61,11 @@ func (s *unitDir) ended() {
 	}
 	life := s.state.Ended.Sub(s.state.Started)
 	switch {
-	case s.status.Want == WantOnce:
+	case s.status.Want == svcompat.WantOnce:
 		s.endOnce()
 	case s.exit && s.service.gone:
 		s.ask(operation{stop: true})
-	case s.status.Want != WantUp:
+	case s.status.Want != svcompat.WantUp:
 	case life >= upLongEnough:
 		s.hurry(0)
 	case s.mode() == manager.Alone:
@@ -128,7 +129,7 @@ func (s *unitDir) settle() {
 		running := state.MainPID != 0 && state.Active != "deactivating"
 		if !s.isStarting() && (!s.live || running && (s.stopping || s.resting)) {
 			s.clearOnce()
-			s.status.Want = WantUp // somebody else has started it
+			s.status.Want = svcompat.WantUp // somebody else has started it
 		}
 		s.live = true
 		s.stopping = !running && (s.stopping || state.MainPID != 0)
@@ -174,15 +175,15 @@ func (s *unitDir) confirmDown() {
 func (s *unitDir) down() {
 	s.live = false
 	switch {
-	case s.status.Want == WantOnce && s.stopping && s.state.Tried.After(s.state.Ended):
+	case s.status.Want == svcompat.WantOnce && s.stopping && s.state.Tried.After(s.state.Ended):
 		// Somebody restarted it, which the flag foiled.
 		s.clearOnce()
-		s.status.Want = WantUp
+		s.status.Want = svcompat.WantUp
 		s.ask(operation{start: true})
-	case s.flagged || s.status.Want == WantOnce && s.hasActiveSocket():
+	case s.flagged || s.status.Want == svcompat.WantOnce && s.hasActiveSocket():
 		s.endOnce()
-	case s.status.Want == WantUp && (s.state.Active == "inactive" || s.stopping):
-		s.status.Want, s.putDown = WantDown, true
+	case s.status.Want == svcompat.WantUp && (s.state.Active == "inactive" || s.stopping):
+		s.status.Want, s.putDown = svcompat.WantDown, true
 	}
 	s.stopping = false
 	s.show()
@@ -216,7 +217,7 @@ func (s *unitDir) announce() error {
 	if s.held == nil {
 		return nil
 	}
-	s.putDown = s.putDown && s.status.Want == WantDown
+	s.putDown = s.putDown && s.status.Want == svcompat.WantDown
 	s.keepDown(s.putDown)
 	b := s.service.bridge
 	if err := s.held.WriteStatus(s.status); err != nil {

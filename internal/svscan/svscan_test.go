@@ -1,4 +1,4 @@
-package svcompat
+package svscan
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/test/programs"
+	"qmail-smtpd/test/supervision"
 )
 
 // The writer passes on what it gets in feed, line by line and without reading
@@ -40,7 +41,7 @@ func TestSvscan(t *testing.T) {
 
 // A scanning is a running svscan with its scan directory.
 type scanning struct {
-	svscan  *daemon
+	svscan  *supervision.Daemon
 	dir     string // the scan directory
 	writer  string // a service directory linked there, with a log
 	sleeper string // a service directory that is not linked there yet
@@ -54,8 +55,8 @@ func startSvscan(t *testing.T, svscan, supervise string) *scanning {
 	}
 	parent := t.TempDir()
 	s := &scanning{dir: parent + "/scan", writer: parent + "/writer", sleeper: parent + "/sleeper"}
-	for dir, run := range map[string]string{s.writer: writerRun, s.writer + "/log": logRun, s.sleeper: sleeper} {
-		serviceDir(t, "", dir, run)
+	for dir, run := range map[string]string{s.writer: writerRun, s.writer + "/log": logRun, s.sleeper: supervision.Sleeper} {
+		supervision.ServiceDir(t, "", dir, run)
 	}
 	if err := unix.Mkfifo(s.writer+"/feed", 0o600); err != nil {
 		t.Fatal(err)
@@ -72,13 +73,13 @@ func startSvscan(t *testing.T, svscan, supervise string) *scanning {
 	}
 	t.Cleanup(func() {
 		for _, dir := range []string{s.writer, s.writer + "/log", s.sleeper} {
-			run(t, "", ours+"/svc", "-dx", dir)
+			supervision.Run(t, "", ours+"/svc", "-dx", dir)
 		}
 		for _, dir := range []string{s.writer, s.writer + "/log", s.sleeper} {
-			await(t, "the end of supervise in "+dir, func() bool { return !supervised(dir) })
+			supervision.Await(t, "the end of supervise in "+dir, func() bool { return !supervision.Supervised(dir) })
 		}
 	})
-	s.svscan = start(t, "/", []string{"PATH=" + path + ":/usr/bin:/bin"}, svscan+"/svscan", s.dir)
+	s.svscan = supervision.Start(t, "/", []string{"PATH=" + path + ":/usr/bin:/bin"}, svscan+"/svscan", s.dir)
 	return s
 }
 
@@ -107,7 +108,7 @@ func (s *scanning) testLogPipe(t *testing.T) {
 	arrive := func(after string) {
 		t.Helper()
 		var got []byte
-		await(t, "the lines after "+after, func() bool {
+		supervision.Await(t, "the lines after "+after, func() bool {
 			got, _ = os.ReadFile(log + "/got")
 			return len(got) >= len(want)
 		})
@@ -115,41 +116,41 @@ func (s *scanning) testLogPipe(t *testing.T) {
 			t.Fatalf("after %s: got %q, want %q", after, got, want)
 		}
 	}
-	writerPID, logPID := awaitUp(t, s.writer, 0), awaitUp(t, log, 0)
+	writerPID, logPID := supervision.AwaitUp(t, s.writer, 0), supervision.AwaitUp(t, log, 0)
 	write()
 	arrive("the start")
 
 	kill(t, int(logPID))
 	write()
-	logPID = awaitUp(t, log, logPID)
+	logPID = supervision.AwaitUp(t, log, logPID)
 	arrive("the end of the log service")
 
 	kill(t, int(writerPID))
 	write()
-	writerPID = awaitUp(t, s.writer, writerPID)
+	writerPID = supervision.AwaitUp(t, s.writer, writerPID)
 	arrive("the end of the writer")
 
-	run(t, "", ours+"/svc", "-d", log)
-	await(t, "the log service to be down", func() bool { return readStatus(t, log).PID == 0 })
+	supervision.Run(t, "", ours+"/svc", "-d", log)
+	supervision.Await(t, "the log service to be down", func() bool { return supervision.PID(t, log) == 0 })
 	kill(t, parentOf(t, writerPID))
 	kill(t, int(writerPID))
 	write()
-	awaitUp(t, s.writer, writerPID)
+	supervision.AwaitUp(t, s.writer, writerPID)
 	write()
-	run(t, "", ours+"/svc", "-u", log)
-	logPID = awaitUp(t, log, logPID)
+	supervision.Run(t, "", ours+"/svc", "-u", log)
+	logPID = supervision.AwaitUp(t, log, logPID)
 	arrive("the end of the writer and its supervise, while the log service was down")
 
 	kill(t, parentOf(t, logPID))
 	kill(t, int(logPID))
 	write()
-	awaitUp(t, log, logPID)
+	supervision.AwaitUp(t, log, logPID)
 	arrive("the end of the log service and its supervise")
 
 	if _, err := os.Stat(s.dir + "/.hidden/supervise"); err == nil {
 		t.Error("a hidden directory is supervised")
 	}
-	if text, line := s.svscan.stderr.String(), "svscan: warning: unable to stat dangling: file does not exist\n"; !strings.HasPrefix(text, line) || strings.ReplaceAll(text, line, "") != "" {
+	if text, line := s.svscan.Stderr(t), "svscan: warning: unable to stat dangling: file does not exist\n"; !strings.HasPrefix(text, line) || strings.ReplaceAll(text, line, "") != "" {
 		t.Errorf("messages:\n%s", text)
 	}
 }
@@ -161,31 +162,31 @@ func (s *scanning) testLinks(t *testing.T) {
 	if err := os.Symlink("../sleeper", link); err != nil {
 		t.Fatal(err)
 	}
-	pid := awaitUp(t, s.sleeper, 0)
+	pid := supervision.AwaitUp(t, s.sleeper, 0)
 	supervise := parentOf(t, pid)
-	if got := parentOf(t, uint32(supervise)); got != s.svscan.cmd.Process.Pid {
+	if got := parentOf(t, uint32(supervise)); got != s.svscan.Process.Pid {
 		t.Errorf("supervise is a child of %d", got)
 	}
 	if err := os.Remove(link); err != nil {
 		t.Fatal(err)
 	}
 	s.awaitLook(t)
-	if status := readStatus(t, s.sleeper); status.PID != pid {
-		t.Errorf("after the link went: %+v", status)
+	if now := supervision.PID(t, s.sleeper); now != pid {
+		t.Errorf("after the link went: it is %d", now)
 	}
-	run(t, "", ours+"/svc", "-dx", s.sleeper)
-	await(t, "supervise to be collected", func() bool { return unix.Kill(supervise, 0) != nil })
+	supervision.Run(t, "", ours+"/svc", "-dx", s.sleeper)
+	supervision.Await(t, "supervise to be collected", func() bool { return unix.Kill(supervise, 0) != nil })
 	if err := os.Symlink("../sleeper", s.dir+"/other"); err != nil {
 		t.Fatal(err)
 	}
-	awaitUp(t, s.sleeper, pid)
+	supervision.AwaitUp(t, s.sleeper, pid)
 }
 
 // awaitLook waits until svscan has looked at its directory from now on.
 func (s *scanning) awaitLook(t *testing.T) {
 	t.Helper()
-	before := len(s.svscan.stderr.String()) // grows with each look at dangling
-	await(t, "a look", func() bool { return len(s.svscan.stderr.String()) > before })
+	before := len(s.svscan.Stderr(t)) // grows with each look at dangling
+	supervision.Await(t, "a look", func() bool { return len(s.svscan.Stderr(t)) > before })
 }
 
 // kill kills a process and waits until it takes nothing from a pipe any more.
@@ -199,7 +200,7 @@ func kill(t *testing.T, pid int) {
 	if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "a killed process to end", func() bool {
+	supervision.Await(t, "a killed process to end", func() bool {
 		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
 		return n == 1
 	})
@@ -207,7 +208,7 @@ func kill(t *testing.T, pid int) {
 
 func parentOf(t *testing.T, pid uint32) int {
 	t.Helper()
-	parent, err := strconv.Atoi(processState(t, pid)[1])
+	parent, err := strconv.Atoi(supervision.ProcessState(t, pid)[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,17 +254,31 @@ echo "$* in ${PWD##*/}, $line" >>"$RECORD"
 		outcomes := make(map[string]string)
 		for which, bin := range bothOf(t) {
 			record := filepath.Join(t.TempDir(), "record")
-			svscan := start(t, filepath.Join(dir, c.scan), []string{"PATH=" + c.path, "RECORD=" + record}, bin+"/svscan")
+			svscan := supervision.Start(t, filepath.Join(dir, c.scan), []string{"PATH=" + c.path, "RECORD=" + record}, bin+"/svscan")
 			var recorded []byte
-			await(t, "the first look", func() bool {
+			supervision.Await(t, "the first look", func() bool {
 				recorded, _ = os.ReadFile(record)
-				return strings.Count(string(recorded), "\n") == c.supervises && strings.Count(svscan.stderr.String(), "\n") == c.messages
+				return strings.Count(string(recorded), "\n") == c.supervises && strings.Count(svscan.Stderr(t), "\n") == c.messages
 			})
-			svscan.cmd.Process.Kill()
-			outcomes[which] = run(t, "", "sh", "-c", "printf %s \"$1\" | sort", "sh", string(recorded)+svscan.stderr.String()).stdout
+			svscan.Process.Kill()
+			outcomes[which] = supervision.Run(t, "", "sh", "-c", "printf %s \"$1\" | sort", "sh", string(recorded)+svscan.Stderr(t)).Stdout
 		}
 		if outcomes["ours"] != outcomes["original"] {
 			t.Errorf("%+v: got\n%s\nwant\n%s", c, outcomes["ours"], outcomes["original"])
+		}
+	}
+}
+
+// A scan directory that cannot be entered is the end of svscan.
+func TestSvscanWithout(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"none", "/dev/null", "-x"} {
+		results := make(map[string]supervision.Result)
+		for which, bin := range bothOf(t) {
+			results[which] = supervision.Run(t, t.TempDir(), bin+"/svscan", dir)
+		}
+		if results["ours"] != results["original"] {
+			t.Errorf("%s: got %+v, want %+v", dir, results["ours"], results["original"])
 		}
 	}
 }
@@ -277,9 +292,9 @@ func TestSvscanLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	svscan := start(t, "", []string{"PATH=/none"}, ours+"/svscan", dir)
-	await(t, "the warning", func() bool {
-		for _, line := range strings.Split(svscan.stderr.String(), "\n") {
+	svscan := supervision.Start(t, "", []string{"PATH=/none"}, ours+"/svscan", dir)
+	supervision.Await(t, "the warning", func() bool {
+		for _, line := range strings.Split(svscan.Stderr(t), "\n") {
 			name, found := strings.CutSuffix(strings.TrimPrefix(line, "svscan: warning: unable to start "), ": running too many services")
 			if _, err := strconv.Atoi(name); found && err == nil {
 				return true

@@ -1,4 +1,4 @@
-package svcompat
+package svscan
 
 import (
 	"bytes"

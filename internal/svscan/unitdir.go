@@ -1,4 +1,4 @@
-package svcompat
+package svscan
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"qmail-smtpd/internal/svcompat"
 	"qmail-smtpd/internal/systemd/manager"
 	"qmail-smtpd/units"
 )
@@ -24,7 +25,7 @@ type unitDir struct {
 	sockets    []string
 	oldSockets []string // that it had before, and are not stopped yet
 
-	held    *SuperviseDir // nil: another process holds it, or it was let go
+	held    *svcompat.SuperviseDir // nil: another process holds it, or it was let go
 	control *os.File
 	fresh   bool // to be started, as directories are that were not held before
 	left    bool // let go because x asked for it
@@ -32,13 +33,13 @@ type unitDir struct {
 
 	state        manager.State
 	socketStates map[string]manager.State
-	status       Status
-	shown        Status // what supervise/status says
-	live         bool   // systemd had it up, or on its way there, when it last told
-	stopping     bool   // its process was seen while somebody stopped it
-	waiting      bool   // it was waiting to be started again when it was live last
-	resting      bool   // it was seen down, and not waiting since
-	flagged      bool   // it runs once, and systemd knows
+	status       svcompat.Status
+	shown        svcompat.Status // what supervise/status says
+	live         bool            // systemd had it up, or on its way there, when it last told
+	stopping     bool            // its process was seen while somebody stopped it
+	waiting      bool            // it was waiting to be started again when it was live last
+	resting      bool            // it was seen down, and not waiting since
+	flagged      bool            // it runs once, and systemd knows
 
 	putDown  bool // somebody has put it down, or there is a file down
 	keptDown bool // it is a log that systemd is not to start
@@ -67,9 +68,9 @@ func (s *unitDir) hold() bool {
 		return false
 	}
 	b := s.service.bridge
-	held, err := OpenSuperviseDir(s.dir, s.name)
+	held, err := svcompat.OpenSuperviseDir(s.dir, s.name)
 	if err == nil {
-		if err = held.checkFIFOs(); err != nil {
+		if err = held.CheckFIFOs(); err != nil {
 			held.Close()
 		}
 	}
@@ -80,6 +81,7 @@ func (s *unitDir) hold() bool {
 	}
 	b.content(s.name + " held")
 	s.held, s.exit = held, false
+	s.service.claimed = true
 	if s == s.service.log {
 		s.service.holdPipe()
 	}
@@ -99,21 +101,21 @@ func (s *unitDir) adopt(state manager.State) {
 		os.Remove(s.exitFlag())
 	}
 	if s.status = oldStatus(s.dir); s.fresh {
-		s.status = Status{Since: time.Now(), Want: WantDown}
+		s.status = svcompat.Status{Since: time.Now(), Want: svcompat.WantDown}
 		s.putDown = exists(s.dir + "/down")
 		if s.isDue() {
-			s.status.Want = WantUp
+			s.status.Want = svcompat.WantUp
 		}
 	}
 	if state.MainPID != 0 && state.MainPID != s.status.PID {
-		RecordStart(s.dir, state.Started)
+		svcompat.RecordStart(s.dir, state.Started)
 	}
 	s.status.Paused = s.status.Paused && s.status.PID == state.MainPID
 	switch {
-	case s.live && s.status.Want == WantDown:
-		s.status.Want = WantUp
-	case !s.live && s.status.Want == WantUp && !s.fresh && state.Active != "failed":
-		s.status.Want = WantDown
+	case s.live && s.status.Want == svcompat.WantDown:
+		s.status.Want = svcompat.WantUp
+	case !s.live && s.status.Want == svcompat.WantUp && !s.fresh && state.Active != "failed":
+		s.status.Want = svcompat.WantDown
 	}
 	s.takeOnce()
 	s.show()
@@ -138,7 +140,7 @@ func (s *unitDir) adopt(state manager.State) {
 // checkFIFOs complains of files that letters cannot come by.
 func (s *unitDir) checkFIFOs() {
 	b := s.service.bridge
-	if err := s.held.checkFIFOs(); err != nil {
+	if err := s.held.CheckFIFOs(); err != nil {
 		b.complain(s.name+" held", err.Error(), nil)
 	} else {
 		b.content(s.name + " held")
@@ -150,19 +152,19 @@ func (s *unitDir) isDue() bool {
 	if !s.fresh || s.service.gone || !s.service.made[s.unit] || s.state.Load == "masked" {
 		return false
 	}
-	normallyUp, err := isNormallyUp(s.dir)
+	normallyUp, err := svcompat.IsNormallyUp(s.dir)
 	return err == nil && normallyUp
 }
 
 // oldStatus returns the status that an earlier svscan, or supervise, left.
-func oldStatus(dir string) Status {
+func oldStatus(dir string) svcompat.Status {
 	content, err := os.ReadFile(dir + "/supervise/status")
 	if err != nil {
-		return Status{Want: WantDown}
+		return svcompat.Status{Want: svcompat.WantDown}
 	}
-	status, err := ParseStatus(content)
+	status, err := svcompat.ParseStatus(content)
 	if err != nil {
-		return Status{Want: WantDown}
+		return svcompat.Status{Want: svcompat.WantDown}
 	}
 	return status
 }
@@ -200,11 +202,11 @@ func (s *unitDir) letter(letter byte) {
 	switch letter {
 	case 'u':
 		s.clearOnce()
-		s.status.Want = WantUp
+		s.status.Want = svcompat.WantUp
 		s.announce()
 		s.ask(operation{start: true})
 	case 'o':
-		s.status.Want = WantOnce
+		s.status.Want = svcompat.WantOnce
 		s.announce()
 		if s.status.PID != 0 {
 			s.setOnce()
@@ -214,7 +216,7 @@ func (s *unitDir) letter(letter byte) {
 		}
 	case 'd':
 		s.clearOnce()
-		s.status.Want, s.putDown = WantDown, true
+		s.status.Want, s.putDown = svcompat.WantDown, true
 		s.status.Paused = false
 		s.announce()
 		s.ask(operation{stop: true})
@@ -235,7 +237,7 @@ func (s *unitDir) letter(letter byte) {
 		if letter == 't' && s == s.service.main && s.service.hasEdits() {
 			return // the edits restart it
 		}
-		if signal, ok := letterSignal(letter); ok {
+		if signal, ok := svcompat.LetterSignal(letter); ok {
 			s.signal(signal)
 		}
 	}
@@ -359,7 +361,7 @@ func (s *unitDir) mode() manager.Mode {
 	if s != s.service.main || log == nil {
 		return manager.WithDependencies
 	}
-	if log.held == nil || log.status.PID == 0 && (log.putDown || log.status.Want == WantOnce) {
+	if log.held == nil || log.status.PID == 0 && (log.putDown || log.status.Want == svcompat.WantOnce) {
 		return manager.Alone
 	}
 	return manager.WithDependencies
@@ -367,7 +369,7 @@ func (s *unitDir) mode() manager.Mode {
 
 // retry tries again what is wanted and did not start, at a look.
 func (s *unitDir) retry() {
-	if s.held == nil || !s.isIdle() || s.status.Want != WantUp || s.fresh || time.Since(s.tried) < lookEvery-time.Second {
+	if s.held == nil || !s.isIdle() || s.status.Want != svcompat.WantUp || s.fresh || time.Since(s.tried) < lookEvery-time.Second {
 		return
 	}
 	failed := !isLive(&s.state) && !s.state.Job

@@ -1,4 +1,4 @@
-package svcompat
+package svscan
 
 import (
 	"os"
@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"qmail-smtpd/internal/svcompat"
 )
 
 // An edit is what the services of a directory have to go through for units
@@ -127,7 +129,7 @@ func (service *bridged) reportEdit(done edit) {
 
 // isUp tells whether the service, or one of its sockets, is up.
 func (service *bridged) isUp() bool {
-	if service.main.status.PID != 0 || service.main.status.Want == WantUp {
+	if service.main.status.PID != 0 || service.main.status.Want == svcompat.WantUp {
 		return true
 	}
 	for _, state := range service.main.socketStates {

@@ -1,14 +1,14 @@
-package svcompat
+package svscan
 
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/internal/command"
+	"qmail-smtpd/internal/svcompat"
 )
 
 const (
@@ -70,7 +70,7 @@ type scanned struct {
 
 func (s *scanner) reap() {
 	for {
-		pid, ok := reap()
+		pid, ok := svcompat.Reap()
 		if !ok {
 			return
 		}
@@ -91,11 +91,9 @@ func (s *scanner) look() {
 	for _, service := range s.services {
 		service.seen = false
 	}
-	names, err := readDirNames(".")
-	for _, name := range names {
-		if !strings.HasPrefix(name, ".") {
-			s.visit(name)
-		}
+	entries, err := readEntries(".")
+	for _, entry := range entries {
+		s.visit(entry.name)
 	}
 	if err != nil {
 		warn("unable to read directory", err)
@@ -188,13 +186,13 @@ func (s *scanner) startSupervise(service, dir, in string, stdin, stdout int) int
 	path, err := command.Find("supervise")
 	if err == nil {
 		var pidfd int
-		pid, pidfd, err = startProcess(path, []string{"supervise", dir}, s.env, in, stdin, stdout)
+		pid, pidfd, err = svcompat.StartProcess(path, []string{"supervise", dir}, s.env, in, stdin, stdout)
 		unix.Close(pidfd)
 	}
 	switch {
 	case err == nil:
 		return pid
-	case isForkFailure(err):
+	case svcompat.IsForkFailure(err):
 		warn("unable to fork for "+service, err)
 	default:
 		warn("unable to start supervise "+service, err)
@@ -204,15 +202,4 @@ func (s *scanner) startSupervise(service, dir, in string, stdin, stdout int) int
 
 func warn(what string, err error) {
 	command.Warning("svscan", what, err)
-}
-
-// readDirNames returns the names in the directory dir in the order of the
-// directory; together with an error, those before it.
-func readDirNames(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
 }

@@ -1,4 +1,4 @@
-package svcompat
+package svscan
 
 import (
 	"bytes"
@@ -19,7 +19,8 @@ const (
 	direntName   = 19
 )
 
-// readEntries reads a directory, without names that begin with a dot.
+// readEntries reads a directory, without names that begin with a dot; together
+// with an error, what comes before it.
 func readEntries(dir string) ([]entry, error) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {

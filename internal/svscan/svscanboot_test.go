@@ -1,4 +1,4 @@
-package svcompat
+package svscan
 
 import (
 	"regexp"
@@ -8,6 +8,7 @@ import (
 
 	"qmail-smtpd/test/machine"
 	"qmail-smtpd/test/programs"
+	"qmail-smtpd/test/supervision"
 )
 
 // bootScript starts svscanboot on Debian's scan directory, prints what is to
@@ -16,7 +17,7 @@ import (
 const bootScript = `
 await() { for i in $(seq 1500); do eval "$1" && return; sleep 0.02; done; echo "in vain: $1"; ps axfo pid,args; exit 1; }
 only() { # the one process whose program has a name
-  for p in /proc/[0-9]*; do if [ "$(cat $p/comm 2>/dev/null)" = "$1" ]; then echo ${p#/proc/}; fi; done
+  for p in /proc/[0-9]*; do if read -r name 2>/dev/null <$p/comm && [ "$name" = "$1" ]; then echo ${p#/proc/}; fi; done
 }
 descriptors() { for f in 0 1 2; do echo "$1 $f $(readlink /proc/$2/fd/$f | sed 's/:.*//')"; done; }
 mkdir -p /sv/one /sv/two/log /sv/.hidden /etc/service
@@ -84,7 +85,7 @@ func TestBootScanDir(t *testing.T) {
 	scans := func(want string) {
 		t.Helper()
 		m.Sh("/command/svscanboot >/dev/null 2>&1 &")
-		m.Await(patient, `pgrep -xf 'svscan `+want+`' || { ps axo args; false; }`)
+		m.Await(supervision.Patient, `pgrep -xf 'svscan `+want+`' || { ps axo args; false; }`)
 		m.Sh("pkill -x svscan; pkill -x supervise || :; pkill -x readproctitle || :")
 	}
 	scans("/etc/service")

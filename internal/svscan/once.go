@@ -1,6 +1,10 @@
-package svcompat
+package svscan
 
-import "os"
+import (
+	"os"
+
+	"qmail-smtpd/internal/svcompat"
+)
 
 // onceFlag is the file that keeps systemd from starting the unit again: its
 // unit has it as a condition. It does so while svscan is not there, too.
@@ -33,13 +37,13 @@ func (s *unitDir) takeOnce() {
 	s.flagged = exists(s.onceFlag())
 	if s.state.MainPID != 0 {
 		if s.flagged {
-			s.status.Want = WantOnce
-		} else if s.status.Want == WantOnce && !s.fresh {
+			s.status.Want = svcompat.WantOnce
+		} else if s.status.Want == svcompat.WantOnce && !s.fresh {
 			s.setOnce()
 		}
 		return
 	}
-	if s.flagged || s.status.Want == WantOnce && isLive(&s.state) {
+	if s.flagged || s.status.Want == svcompat.WantOnce && isLive(&s.state) {
 		s.endOnce()
 	}
 }

@@ -1,4 +1,4 @@
-package svcompat
+package svscan
 
 import (
 	"errors"
@@ -83,7 +83,7 @@ func openPipe(path string) (int, error) {
 	if info.Mode&unix.S_IFMT != unix.S_IFIFO {
 		return -1, errors.New("not a FIFO: remove it and restart the units that use it")
 	}
-	return openEnd(path, unix.O_RDWR)
+	return unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 }
 
 func sameFile(a, b int) bool {

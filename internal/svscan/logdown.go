@@ -1,8 +1,9 @@
-package svcompat
+package svscan
 
 import (
 	"os"
 
+	"qmail-smtpd/internal/svcompat"
 	"qmail-smtpd/internal/systemd/manager"
 )
 
@@ -36,7 +37,7 @@ func (s *unitDir) foiled(old, state *manager.State) {
 	if !s.keptDown || s.isStarting() || isLive(state) || !state.Tried.After(old.Tried) {
 		return
 	}
-	s.status.Want = WantUp
+	s.status.Want = svcompat.WantUp
 	s.announce()
 	s.ask(operation{start: true})
 }
