@@ -104,7 +104,7 @@ func (s service) run(t *testing.T, tcpserver, tcprules string) string {
 	var got strings.Builder
 	for _, ip := range from {
 		c := p.connect("127.0.0.1", ip)
-		text := strings.ReplaceAll(c.all(), port(c), "CLIENT")
+		text := strings.ReplaceAll(c.all(), "TCPREMOTEPORT="+port(c)+"\n", "TCPREMOTEPORT=CLIENT\n") // the server may have the same port
 		text = strings.ReplaceAll(text, p.port, "PORT")
 		fmt.Fprintf(&got, "client %s:\n%s\n", ip, text)
 		lines = append(lines, p.expect("tcpserver: status: 0/.*")...)

@@ -27,7 +27,8 @@ var (
 // fixedSeed is run every time, beside a fresh one.
 const fixedSeed = 1
 
-// inNamespace marks the process that TestMain starts in a network of its own.
+// inNamespace marks the process that TestMain starts in a network of its own, with
+// mounts of its own.
 const inNamespace = "DIFFERENTIAL_IN_NAMESPACE"
 
 func TestMain(m *testing.M) {
@@ -39,15 +40,19 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "ip link: %v\n%s", err, out)
 		os.Exit(1)
 	}
+	if err := ownNames(); err != nil {
+		fmt.Fprintln(os.Stderr, "names of its own:", err)
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
-// again runs this program in a network namespace, and returns its exit code.
+// again runs this program in namespaces of its own, and returns its exit code.
 func again() int {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inNamespace+"=yes")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread() // the death of this thread is what Pdeathsig tells of
 	err := cmd.Run()
 	var exit *exec.ExitError

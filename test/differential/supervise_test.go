@@ -58,6 +58,12 @@ func supervised(r *rand.Rand, dirs []string) func(ctx context.Context, cmd *exec
 			}
 		}
 	}
+	return readWhile(read)
+}
+
+// readWhile returns a run during which FIFOs are read from, and that tells
+// what was written to them.
+func readWhile(read []string) func(ctx context.Context, cmd *exec.Cmd, dir string) (string, error) {
 	return func(_ context.Context, cmd *exec.Cmd, dir string) (string, error) {
 		var fds []int
 		for _, path := range read {
@@ -213,7 +219,7 @@ func obeying(ctx context.Context, cmd *exec.Cmd, dir string, letters []string) (
 		time.Sleep(settled)
 		see()
 	}
-	unix.Write(control, []byte("cdkx"))
+	unix.Write(control, []byte("cxk"))
 	var err error
 	select {
 	case err = <-ended:
@@ -272,12 +278,62 @@ func TestSvscan(t *testing.T) {
 	})
 }
 
+// hasStarted tells whether supervise runs in a directory, with the service if
+// it has one that is not meant to be down, and a log has got what is said.
+func hasStarted(dir string) bool {
+	exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
+	status, _ := os.ReadFile(dir + "/supervise/status")
+	if len(status) != 18 {
+		return false
+	}
+	if !exists(dir+"/run") || exists(dir+"/down") {
+		return true
+	}
+	if bytes.Equal(status[12:16], []byte{0, 0, 0, 0}) {
+		return false
+	}
+	if main, isLog := strings.CutSuffix(dir, "/log"); isLog && !exists(main+"/down") {
+		got, _ := os.ReadFile(dir + "/got")
+		return len(got) > 0
+	}
+	return true
+}
+
+// haveStarted tells whether all in a directory have started, with their logs.
+func haveStarted(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, entry := range entries {
+		if entry.Name()[0] == '.' || entry.Name() == "supervise" { // of a link to the directory itself
+			continue
+		}
+		for _, d := range []string{dir + "/" + entry.Name(), dir + "/" + entry.Name() + "/log"} {
+			info, err := os.Stat(d)
+			if err == nil && info.IsDir() && !hasStarted(d) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // scanning runs svscan until all has settled, and tells what is up.
 func scanning(ctx context.Context, cmd *exec.Cmd, dir string, dirs []string) (string, error) {
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}
-	time.Sleep(1500 * time.Millisecond)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	var err error
+	for deadline := time.Now().Add(20 * time.Second); err == nil && !haveStarted(dir+"/scan") && time.Now().Before(deadline); {
+		select {
+		case err = <-ended:
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	time.Sleep(1500 * time.Millisecond) // for what services say, and for messages that come each second
 	var observed strings.Builder
 	for _, d := range dirs {
 		status, _ := os.ReadFile(dir + "/" + d + "/supervise/status")
@@ -288,9 +344,8 @@ func scanning(ctx context.Context, cmd *exec.Cmd, dir string, dirs []string) (st
 		observed.WriteByte('\n')
 	}
 	unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
-	err := cmd.Wait()
-	if ctx.Err() == nil {
-		err = nil // by our signal, or by itself: the status tells
+	if err == nil {
+		<-ended // by our signal, or by itself: the status tells
 	}
-	return observed.String(), err
+	return observed.String(), nil
 }

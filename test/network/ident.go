@@ -3,19 +3,30 @@ package network
 import "net"
 
 // ServeIdent offers the ident service (RFC 1413) at an address of its own,
-// which it returns. It gives every client the same answer, none at all where
-// that is empty, and keeps the questions.
+// which it returns, for the time of a test.
 func ServeIdent(t T, answer string) (ip string, questions <-chan string) {
 	t.Helper()
-	var listener net.Listener
-	for try := 0; listener == nil; try++ {
+	for try := 0; ; try++ {
 		ip = Loopback()
-		var err error
-		if listener, err = net.Listen("tcp4", ip+":113"); err != nil && try == 5 {
+		questions, end, err := ListenIdent(ip, answer)
+		if err == nil {
+			t.Cleanup(end)
+			return ip, questions
+		}
+		if try == 5 {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() { listener.Close() })
+}
+
+// ListenIdent offers the ident service at ip until end is called. It gives
+// every client the same answer, none at all where that is empty, and keeps the
+// first hundred questions.
+func ListenIdent(ip, answer string) (questions <-chan string, end func(), err error) {
+	listener, err := net.Listen("tcp4", ip+":113")
+	if err != nil {
+		return nil, nil, err
+	}
 	asked := make(chan string, 100)
 	go func() {
 		var open []net.Conn
@@ -31,7 +42,10 @@ func ServeIdent(t T, answer string) (ip string, questions <-chan string) {
 			}
 			buf := make([]byte, 100)
 			n, _ := conn.Read(buf)
-			asked <- string(buf[:n])
+			select {
+			case asked <- string(buf[:n]):
+			default:
+			}
 			if answer == "" {
 				open = append(open, conn)
 				continue
@@ -40,5 +54,5 @@ func ServeIdent(t T, answer string) (ip string, questions <-chan string) {
 			conn.Close()
 		}
 	}()
-	return ip, asked
+	return asked, func() { listener.Close() }, nil
 }

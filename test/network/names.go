@@ -2,54 +2,102 @@ package network
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 )
 
 const (
-	typeA    = 1
-	typePTR  = 12
-	typeAAAA = 28
+	typeA     = 1
+	typeCNAME = 5
+	typePTR   = 12
+	typeTXT   = 16
+	typeAAAA  = 28
 )
 
 // A Zone is what a name server knows: by name, in lower case and without the
-// final dot, the names (PTR) or addresses (A, AAAA) in their order.
+// final dot, the names (PTR) or addresses (A, AAAA) in their order. A value
+// that begins with a quotation mark is a text (TXT), of as many strings as
+// marks begin. One that begins with "= " is another name of the zone, of which
+// this one is an alias (CNAME).
 type Zone map[string][]string
 
 // Broken is a value of a Zone: the name server fails when it is asked for the
 // name.
 var Broken = []string{"broken"}
 
-// ServeNames starts a name server and returns its address.
+// A NameServer answers questions about a zone until it is closed.
+type NameServer struct {
+	zone  Zone
+	conn  net.PacketConn
+	ended chan struct{}
+
+	mu    sync.Mutex
+	asked []string
+}
+
+// ListenNames starts a name server at port 53 of ip.
+func ListenNames(ip string, z Zone) (*NameServer, error) {
+	conn, err := net.ListenPacket("udp4", ip+":53")
+	if err != nil {
+		return nil, err
+	}
+	s := &NameServer{zone: z, conn: conn, ended: make(chan struct{})}
+	go s.serve()
+	return s, nil
+}
+
+func (s *NameServer) serve() {
+	defer close(s.ended)
+	buf := make([]byte, 4096)
+	for {
+		n, from, err := s.conn.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		if answer := s.answer(buf[:n]); answer != nil {
+			s.conn.WriteTo(answer, from)
+		}
+	}
+}
+
+// Close ends the server.
+func (s *NameServer) Close() error {
+	err := s.conn.Close()
+	<-s.ended
+	return err
+}
+
+// Asked returns what was asked for, types and names, each once and sorted.
+func (s *NameServer) Asked() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := slices.Clone(s.asked)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// ServeNames starts a name server for the time of a test, and returns its
+// address.
 func ServeNames(t T, z Zone) (ip string) {
 	t.Helper()
-	var conn net.PacketConn
-	for try := 0; conn == nil; try++ {
+	for try := 0; ; try++ {
 		ip = Loopback()
-		var err error
-		if conn, err = net.ListenPacket("udp4", ip+":53"); err != nil && try == 5 {
+		server, err := ListenNames(ip, z)
+		if err == nil {
+			t.Cleanup(func() { server.Close() })
+			return ip
+		}
+		if try == 5 {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() { conn.Close() })
-	go func() {
-		buf := make([]byte, 4096)
-		for {
-			n, from, err := conn.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			if answer := z.answer(buf[:n]); answer != nil {
-				conn.WriteTo(answer, from)
-			}
-		}
-	}()
-	return ip
 }
 
-func (z Zone) answer(question []byte) []byte {
+func (s *NameServer) answer(question []byte) []byte {
 	if len(question) < 12 {
 		return nil
 	}
@@ -62,11 +110,30 @@ func (z Zone) answer(question []byte) []byte {
 	}
 	end += 5
 	kind := binary.BigEndian.Uint16(question[end-4:])
-	known, ok := z[strings.ToLower(strings.Join(labels, "."))]
+	name := strings.ToLower(strings.Join(labels, "."))
+	s.mu.Lock()
+	s.asked = append(s.asked, fmt.Sprintf("%d %s", kind, name))
+	s.mu.Unlock()
+	known, ok := s.zone[name]
 
 	answer := slices.Clone(question[:end])
 	answer[2], answer[3] = 0x85, 0x80
 	clear(answer[6:12])
+	owner := []byte{0xc0, 12}
+	add := func(kind uint16, data []byte) {
+		answer[7]++
+		answer = append(answer, owner...)
+		answer = binary.BigEndian.AppendUint16(answer, kind)
+		answer = append(answer, 0, 1, 0, 0, 0, 60)
+		answer = binary.BigEndian.AppendUint16(answer, uint16(len(data)))
+		answer = append(answer, data...)
+	}
+	for ok && len(known) > 0 && strings.HasPrefix(known[0], "= ") {
+		target := known[0][2:]
+		add(typeCNAME, domain(target))
+		owner = domain(target)
+		known, ok = s.zone[target]
+	}
 	switch {
 	case !ok:
 		answer[3] |= 3
@@ -76,16 +143,9 @@ func (z Zone) answer(question []byte) []byte {
 		return answer
 	}
 	for _, text := range known {
-		data, is := record(text)
-		if is != kind {
-			continue
+		if data, is := record(text); is == kind {
+			add(kind, data)
 		}
-		answer[7]++
-		answer = append(answer, 0xc0, 12)
-		answer = binary.BigEndian.AppendUint16(answer, kind)
-		answer = append(answer, 0, 1, 0, 0, 0, 60)
-		answer = binary.BigEndian.AppendUint16(answer, uint16(len(data)))
-		answer = append(answer, data...)
 	}
 	return answer
 }
@@ -98,10 +158,21 @@ func record(text string) (data []byte, kind uint16) {
 		}
 		return addr.AsSlice(), typeAAAA
 	}
-	for _, label := range strings.Split(text, ".") {
+	if texts, is := strings.CutPrefix(text, `"`); is {
+		for _, part := range strings.Split(texts, `"`) {
+			data = append(append(data, byte(len(part))), part...)
+		}
+		return data, typeTXT
+	}
+	return domain(text), typePTR
+}
+
+// domain returns a name as packets have it.
+func domain(name string) (data []byte) {
+	for _, label := range strings.Split(name, ".") {
 		data = append(append(data, byte(len(label))), label...)
 	}
-	return append(data, 0), typePTR
+	return append(data, 0)
 }
 
 // Reverse is the name under which the name of ip stands, an IPv4 address.
