@@ -109,7 +109,8 @@ func TestStatusFileIsOverwrittenInPlace(t *testing.T) {
 }
 
 // TestRandom runs both on random scripts and input. Logs are small enough not
-// to be rotated: the sizes of those depend on how the input comes in.
+// to be rotated: the sizes of those depend on how the input comes in. No letter
+// is one that a label may have, since patterns see labels too.
 func TestRandom(t *testing.T) {
 	seed := time.Now().UnixNano()
 	t.Logf("seed %d", seed)
@@ -129,7 +130,7 @@ func TestRandom(t *testing.T) {
 		for i := range 1 + random.Intn(8) {
 			switch random.Intn(6) {
 			case 0, 1, 2:
-				script = append(script, text("+-", 1)+text("*ab @", 5))
+				script = append(script, text("+-", 1)+text("*xy @", 5))
 			case 3:
 				script = append(script, "e")
 			case 4:
@@ -142,9 +143,9 @@ func TestRandom(t *testing.T) {
 		for range random.Intn(40) {
 			switch random.Intn(8) {
 			case 0:
-				input.WriteString(strings.Repeat("a", 960+random.Intn(60)) + text("ab", 3))
+				input.WriteString(strings.Repeat("x", 960+random.Intn(60)) + text("xy", 3))
 			default:
-				input.WriteString(text("ab @*\x00", 12))
+				input.WriteString(text("xy @*\x00", 12))
 			}
 			if random.Intn(20) > 0 {
 				input.WriteByte('\n')
