@@ -95,8 +95,10 @@ type pending struct {
 	size    int
 	since   time.Time
 
-	number    uint64    // in the queue; 0: it is not laid out
-	mapped    time.Time // when it was noted to be laid out under number
+	laid      uint64    // its number in the queue, when its files are durable; else 0
+	number    uint64    // the same, when it is noted
+	mapped    time.Time // when it was
+	linked    bool      // into todo/, which may not be durable yet
 	recovered bool      // it was so by another process
 	inherited bool      // it was found at the start
 	finished  bool
@@ -364,8 +366,7 @@ func (j *journal) enter(g *group) {
 	j.wakeMover(moveDelay)
 }
 
-// makeSegment makes the next segment, and makes its name durable. What is in
-// its header is made durable by the first write to it.
+// makeSegment makes the next segment, and makes it durable.
 func (j *journal) makeSegment() (*segment, error) {
 	j.mu.Lock()
 	if j.lock == nil {
@@ -375,17 +376,52 @@ func (j *journal) makeSegment() (*segment, error) {
 		}
 	}
 	j.latest++
-	s := &segment{sequence: j.latest, end: blockSize}
+	s := &segment{sequence: j.latest}
 	j.mu.Unlock()
 	s.path = j.path + "/" + segmentName(s.sequence)
-	if err := j.useSpare(s.path); err != nil {
+	if err := j.useSpare(s); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	j.voids = nil
+	j.mu.Lock()
+	j.segments = append(j.segments, s)
+	j.mu.Unlock()
+	go j.prepareSpare()
+	return s, nil
+}
+
+// useSpare makes the spare file the segment s. The file has its new header
+// before it has its new name: it may have been a segment of that name before.
+func (j *journal) useSpare(s *segment) (err error) {
+	j.spareMu.Lock()
+	defer j.spareMu.Unlock()
+	spare := j.path + "/" + spareName
+	if info, err := os.Stat(spare); err != nil || info.Size() != int64(j.size) {
+		if err := j.makeSpare(spare); err != nil {
+			return err
+		}
+	}
+	s.file, err = os.OpenFile(spare, os.O_RDWR, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.file = file
+	defer func() {
+		if err != nil {
+			s.file.Close()
+			os.Remove(s.path)
+		}
+	}()
+	if err := j.writeHeader(s); err != nil {
+		return err
+	}
+	if err := os.Rename(spare, s.path); err != nil {
+		return err
+	}
+	return syncDirectory(j.path)
+}
+
+// writeHeader writes what a segment begins with, and makes that durable.
+func (j *journal) writeHeader(s *segment) error {
 	var salt [saltSize]byte
 	rand.Read(salt[:])
 	s.seed = segmentSeed(salt[:])
@@ -399,36 +435,15 @@ func (j *journal) makeSegment() (*segment, error) {
 		sealRecord(record, s.seed)
 		header = append(header, record...)
 		header = append(header, make([]byte, roundUp(len(header))-len(header))...)
-		s.end = len(header)
 	}
-	_, err = file.WriteAt(header, 0)
-	if err == nil {
-		err = syncDirectory(j.path)
+	s.end = len(header)
+	if _, err := s.file.WriteAt(header, 0); err != nil {
+		return err
 	}
-	if err != nil {
-		file.Close()
-		os.Remove(s.path)
-		return nil, err
+	if err := unix.Fdatasync(int(s.file.Fd())); err != nil {
+		return &fs.PathError{Op: "sync", Path: s.path, Err: err}
 	}
-	j.voids = nil
-	j.mu.Lock()
-	j.segments = append(j.segments, s)
-	j.mu.Unlock()
-	go j.prepareSpare()
-	return s, nil
-}
-
-// useSpare gives the spare file the name path.
-func (j *journal) useSpare(path string) error {
-	j.spareMu.Lock()
-	defer j.spareMu.Unlock()
-	spare := j.path + "/" + spareName
-	if info, err := os.Stat(spare); err != nil || info.Size() != int64(j.size) {
-		if err := j.makeSpare(spare); err != nil {
-			return err
-		}
-	}
-	return os.Rename(spare, path)
+	return nil
 }
 
 // prepareSpare makes a spare file, where there is none.

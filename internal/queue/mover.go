@@ -17,7 +17,8 @@ import (
 //     here they are left over, as of a qmail-queue that was killed, and the
 //     messages are laid out again.
 //  2. Their numbers are noted in the journal. After a stop here recover.go
-//     tells by the files what is still to be done.
+//     tells by the files what is still to be done. From now on the files are
+//     not removed, even if the note failed: it may be there all the same.
 //  3. They are linked into todo/, the links are made durable, and qmail-send
 //     is told.
 //  4. The messages are noted as done, with the next thing that is written.
@@ -147,9 +148,6 @@ func (j *journal) moveBatch(batch []*pending) error {
 	if err == nil {
 		err = j.syncFresh(fresh)
 	}
-	if err == nil {
-		err = j.note(fresh)
-	}
 	for _, one := range fresh {
 		one.close()
 	}
@@ -157,6 +155,12 @@ func (j *journal) moveBatch(batch []*pending) error {
 		for _, one := range fresh {
 			j.disk.removeLaidOut(one.number)
 		}
+		return err
+	}
+	for _, one := range fresh {
+		one.pending.laid = one.number
+	}
+	if err := j.note(batch); err != nil {
 		return err
 	}
 	return j.link(batch)
@@ -182,7 +186,7 @@ func (j *journal) layOut(batch []*pending) (made []*fresh, err error) {
 	var buffer, text, envelope []byte
 	few := len(batch) <= fewFiles
 	for _, p := range batch {
-		if p.number != 0 && !p.recovered {
+		if p.laid != 0 {
 			continue
 		}
 		text, envelope, buffer, err = p.load(buffer)
@@ -203,6 +207,7 @@ func (j *journal) layOut(batch []*pending) (made []*fresh, err error) {
 				p.finished = true
 				continue
 			case laidOut:
+				p.laid = p.number
 				continue
 			}
 			p.number, p.recovered = 0, false
@@ -297,14 +302,16 @@ func syncFileSystem(path string) error {
 
 // note notes under which numbers messages were laid out, and what was done
 // before.
-func (j *journal) note(made []*fresh) error {
-	if len(made) == 0 {
-		return nil
-	}
+func (j *journal) note(batch []*pending) error {
 	now := time.Now()
 	var moved []byte
-	for _, one := range made {
-		moved = one.pending.position().appendMoved(moved, one.number, now)
+	for _, p := range batch {
+		if p.number == 0 && p.laid != 0 {
+			moved = p.position().appendMoved(moved, p.laid, now)
+		}
+	}
+	if len(moved) == 0 {
+		return nil
 	}
 	j.mu.Lock()
 	moved = j.takeDone(moved)
@@ -312,8 +319,10 @@ func (j *journal) note(made []*fresh) error {
 	if _, err := j.append(movedRecord, moved); err != nil {
 		return err
 	}
-	for _, one := range made {
-		one.pending.number, one.pending.mapped = one.number, now
+	for _, p := range batch {
+		if p.number == 0 {
+			p.number, p.mapped = p.laid, now
+		}
 	}
 	return nil
 }
@@ -329,19 +338,24 @@ func (j *journal) link(batch []*pending) error {
 			continue
 		}
 		intd, todo := d.envelopePath("intd", p.number), d.envelopePath("todo", p.number)
-		err := unix.Link(intd, todo)
-		switch {
-		case err == nil, err == unix.EEXIST:
-			linked = append(linked, p)
-			links = append(links, todo)
-		case err == unix.ENOENT && p.recovered:
-			p.finished = true // taken a moment ago
-		default:
-			if err == unix.ENOENT {
-				p.number = 0 // cleared away: once more
+		if !p.linked {
+			err := unix.Link(intd, todo)
+			switch {
+			case err == nil, err == unix.EEXIST:
+				p.linked = true
+			case err == unix.ENOENT && p.recovered:
+				p.finished = true // taken a moment ago
+				continue
+			default:
+				if err == unix.ENOENT {
+					p.number, p.laid = 0, 0 // cleared away: once more
+				}
+				failed = &os.LinkError{Op: "link", Old: intd, New: todo, Err: err}
+				continue
 			}
-			failed = &os.LinkError{Op: "link", Old: intd, New: todo, Err: err}
 		}
+		linked = append(linked, p)
+		links = append(links, todo)
 	}
 	if err := d.syncAll(nil, links...); err != nil {
 		return err
