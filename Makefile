@@ -15,6 +15,7 @@ help:
 	@echo 'make systems the booted tests on Debian 12 and 13'
 	@echo 'make bench   ours against the C originals, as ratios'
 	@echo 'make differential  every command beside its original: N=2000 random cases of each'
+	@echo 'make durability  power cuts, kills and failing calls: CUTS=1000 KILLS=3000'
 	@echo 'make fuzz    each parser for FUZZTIME (60s)'
 	@echo 'make lint    gofmt, go vet, staticcheck'
 	@echo 'make clean   remove what the other targets made'
@@ -62,6 +63,13 @@ SEED = 0
 .PHONY: differential
 differential: prerequisites originals build
 	$(GO) test -timeout 3h ./test/differential -cases $(N) -seed $(SEED)
+
+# What is left after power cuts and kills, many times.
+CUTS = 1000
+KILLS = 3000
+.PHONY: durability
+durability: prerequisites build
+	$(GO) test -tags durability -v -timeout 8h ./test/durability -cuts $(CUTS) -kills $(KILLS)
 
 FUZZTIME = 60s
 .PHONY: fuzz

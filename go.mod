@@ -8,3 +8,6 @@ require (
 	github.com/google/go-cmp v0.7.0
 	golang.org/x/sys v0.35.0
 )
+
+// For tests alone.
+require github.com/hanwen/go-fuse/v2 v2.12.1
