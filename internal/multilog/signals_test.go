@@ -1,10 +1,12 @@
 package multilog
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,6 +162,13 @@ func TestTermOfAnIdleProgram(t *testing.T) {
 		r.start(t, s, "./m")
 		r.write(t, "line\n")
 		r.awaitContent(t, "m/current", "line\n")
+		if s != ours {
+			// Before it reads again, TERM would be noticed at the next line.
+			eventually(t, "a read", func() bool {
+				call, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", r.cmd.Process.Pid))
+				return strings.HasPrefix(string(call), fmt.Sprint(unix.SYS_READ, " 0x0 "))
+			})
+		}
 		must(t, r.cmd.Process.Signal(unix.SIGTERM))
 		if code := wait(t, r.cmd); code != 0 {
 			t.Errorf("%s: exit %d", s.name, code)

@@ -275,6 +275,9 @@ func TestSegmentsReused(t *testing.T) {
 			}()
 		}
 		all.Wait()
+		if j.latest < 3 {
+			t.Errorf("only %d segments", j.latest)
+		}
 		if round == 2 {
 			queued(t, home, j)
 			crash(j) // with a spare segment full of old records
@@ -288,9 +291,6 @@ func TestSegmentsReused(t *testing.T) {
 			if !want[id] {
 				t.Errorf("%.10s is in the queue", id)
 			}
-		}
-		if j.latest < uint64(round+1)*3 {
-			t.Errorf("only %d segments", j.latest)
 		}
 		j.stop(patient)
 		if len(w.all()) > 0 {
