@@ -38,6 +38,7 @@ PORT = 2525
 .PHONY: test
 test: prerequisites lint originals supervisors debian13 build
 	$(GO) test -shuffle=on -timeout 25m ./...
+	$(GO) test -tags durability -timeout 10m ./test/durability -cuts 50
 	@scripts/fuzz 3s
 
 # The booted tests on both systems, with long random sequences.

@@ -267,7 +267,13 @@ func inject(what string) func(*scene) func() {
 		})
 		return func() {
 			tracer.Process.Signal(unix.SIGTERM)
-			<-tracer.exited
+			select {
+			case <-tracer.exited:
+			case <-time.After(2 * time.Second):
+				// It waits for threads of a killed process that wait for it.
+				tracer.Process.Kill()
+				<-tracer.exited
+			}
 		}
 	}
 }
