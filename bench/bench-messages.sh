@@ -21,7 +21,12 @@ PATH=$BIN:$PATH start OURS 26012 "sh $W/ours" || exit 1
 QUEUED=$(pgrep -P "$OURS" -x qmail-queued)
 STARTED="$STARTED $QUEUED"
 start POSTFIX 26020 "$B/postfix 26020 $W/postfix" || exit 1
-settle() { until "$BIN/qmail-queue" --status | grep -q '^waiting: 0 '; do sleep 0.02; done; }
+settle() {
+  until "$BIN/qmail-queue" --status | grep -q '^waiting: 0 '; do
+    kill -0 "$QUEUED" || exit 111
+    sleep 0.02
+  done
+}
 clean() {
   settle
   find "$QMAILHOME/queue/mess" "$QMAILHOME/queue/intd" "$QMAILHOME/queue/todo" "$W/postfix/spool/hold" -type f -delete
