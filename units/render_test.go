@@ -241,6 +241,7 @@ const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 func FuzzParseListen(f *testing.F) {
 	f.Add("$IP:$PORT smtp\n", "0")
 	f.Add("[::1]:25\n/run/x y\n", "1.2.3.4")
+	f.Add("$IP", "/run/x y")
 	f.Fuzz(func(t *testing.T, text, ip string) {
 		listen, err := ParseListen(text, map[string]string{"IP": ip})
 		if err != nil {

@@ -144,6 +144,7 @@ func (m *match) try(db cdb.Reader, parts ...string) (done bool, err error) {
 // file cannot be read.
 func (m *match) look(db cdb.Reader) (done bool, err error) {
 	data, found, err := db.Find(m.key)
+	found = found && string(m.key) != prefixesKey // of no rule
 	if found {
 		m.data = append(m.data[:0], data...)
 		m.found = true

@@ -184,6 +184,7 @@ func FuzzPrefixes(f *testing.F) {
 	f.Add([]byte{0, 32, 255, 32}, "::")
 	f.Add([]byte{255, 129, 128}, "fe80::1%eth0")
 	f.Add([]byte{64}, "::1")
+	f.Add([]byte{'D'}, prefixesKey)
 	f.Fuzz(func(t *testing.T, lengths []byte, ip string) {
 		if len(lengths) > 300 {
 			return
