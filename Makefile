@@ -87,7 +87,7 @@ lint:
 	[ -z "$$unformatted" ] || { echo "not gofmt-clean: $$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	@pages=$$(find docs/man -name '*.[158]'); mandoc -Tlint -Wwarning $$pages
+	@pages=$$(find docs/man -name '*.[1-8]'); mandoc -Tlint -Wwarning $$pages
 
 # The C programs that ours are compared with: Debian's packages, unpacked
 # into a folder of their own and not installed.

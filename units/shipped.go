@@ -66,7 +66,7 @@ func without(text, key string) string {
 // mounted late.
 const svscanUnit = `[Unit]
 Description=Service directories in /service
-Documentation=man:svscan(8) man:qmail-smtpd.socket(8)
+Documentation=man:svscan.service(8) man:svscan(8)
 RequiresMountsFor=/service /var/qmail/service
 StartLimitIntervalSec=0
 

@@ -125,7 +125,12 @@ func TestContents(t *testing.T) {
 		for _, path := range paths {
 			name := filepath.Base(path)
 			if strings.HasPrefix(pattern, "docs") {
-				want = append(want, "-rw-r--r-- usr/share/man/man"+name[len(name)-1:]+"/"+name+".gz")
+				page := "usr/share/man/man" + name[len(name)-1:] + "/" + name + ".gz"
+				if target, err := os.Readlink(path); err == nil {
+					want = append(want, page+" -> "+target+".gz")
+				} else {
+					want = append(want, "-rw-r--r-- "+page)
+				}
 			} else {
 				want = append(want, "-rw-r--r-- usr/lib/systemd/system/"+name)
 			}
