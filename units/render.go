@@ -192,7 +192,8 @@ func renderLogService(s Service) string {
 	b.WriteString(s.LogExtras.commands(dir, s.Name+"/log"))
 	// without its socket it has no input
 	fmt.Fprintf(&b, "Sockets=%s\n", strings.ReplaceAll(s.Base, `\`, `\\`)+"-log.socket")
-	if plain(dir) {
+	// It costs a mount namespace, so it is for confined services alone.
+	if plain(dir) && setting(s.LogConf, "ProtectSystem") != "" {
 		fmt.Fprintf(&b, "ReadWritePaths=%s\n", quotePath("-"+dir))
 	}
 	b.WriteString(s.LogExtras.ending())
