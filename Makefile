@@ -11,6 +11,8 @@ help:
 	@echo 'make test    everything, as root on Debian; installs what it needs'
 	@echo 'make soak    kills, restarts and upgrades under mail, ROUNDS (20) times'
 	@echo 'make deb     Debian packages in dist/; make rpm: RPM packages'
+	@echo 'make packages       both; make tarball: the committed source and its modules'
+	@echo 'make test-packages  both, checked by lintian and rpmlint, installed and upgraded'
 	@echo 'make shell   an interactive machine with the packages installed, as root'
 	@echo 'make systems the booted tests on Debian 12 and 13'
 	@echo 'make bench   ours against the C originals, as ratios'
@@ -122,9 +124,14 @@ debian13:
 clean:
 	rm -rf bin dist trial .cache
 
-.PHONY: deb rpm
-deb rpm:
+.PHONY: deb rpm tarball packages
+deb rpm tarball:
 	@packaging/build $@
+packages: deb rpm
+
+.PHONY: test-packages
+test-packages: prerequisites originals supervisors debian13 build packages
+	$(GO) test -v -timeout 25m ./test/packages
 
 # A throw-away machine with systemd of its own and the packages installed.
 .PHONY: shell

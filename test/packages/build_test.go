@@ -33,25 +33,32 @@ func TestMain(m *testing.M) {
 }
 
 // The packages, by make deb and make rpm as anybody would make them, once
-// more under another locale, and with a later version.
+// more under another locale, and with a later version; and the tarball.
 var (
-	debs      = build("deb", "deb")
-	rpms      = build("rpm", "rpm")
-	debsAgain = build("deb", "deb-again", "TZ=Asia/Tokyo", "LC_ALL=C.UTF-8")
-	rpmsAgain = build("rpm", "rpm-again", "TZ=Asia/Tokyo", "LC_ALL=C.UTF-8")
-	debsLater = build("deb", "deb-later", "VERSION=99.0", "DPKG_DEB_COMPRESSOR_TYPE=gzip", "DPKG_DEB_COMPRESSOR_LEVEL=1")
-	rpmsLater = build("rpm", "rpm-later", "VERSION=99.0")
+	debs         = build("deb", "deb")
+	rpms         = build("rpm", "rpm")
+	tarball      = build("tarball", "tarball")
+	debsAgain    = build("deb", "deb-again", "TZ=Asia/Tokyo", "LC_ALL=C.UTF-8")
+	rpmsAgain    = build("rpm", "rpm-again", "TZ=Asia/Tokyo", "LC_ALL=C.UTF-8")
+	tarballAgain = build("tarball", "tarball-again", "TZ=Asia/Tokyo", "LC_ALL=C.UTF-8")
+	debsLater    = build("deb", "deb-later", "VERSION=99.0", "DPKG_DEB_COMPRESSOR_TYPE=gzip", "DPKG_DEB_COMPRESSOR_LEVEL=1")
+	rpmsLater    = build("rpm", "rpm-later", "VERSION=99.0")
 )
 
 // packages are those of one build.
 type packages struct {
 	inside string // a pattern that matches them on a machine
+	count  int    // how many there are
 	make   func() (dir string, err error)
 }
 
 // build describes packages of a kind, made when they are first needed.
 func build(kind, name string, env ...string) packages {
-	return packages{"/packages/" + name + "/*", sync.OnceValues(func() (string, error) {
+	count := 3
+	if kind == "tarball" {
+		count = 1
+	}
+	return packages{"/packages/" + name + "/*", count, sync.OnceValues(func() (string, error) {
 		dir := filepath.Join(builds, name)
 		cmd := exec.Command("make", "-s", kind)
 		cmd.Dir = "../.."
@@ -71,8 +78,8 @@ func (p packages) files(t testing.TB) []string {
 		t.Fatal(err)
 	}
 	list, err := filepath.Glob(dir + "/*")
-	if err != nil || len(list) != 2 {
-		t.Fatalf("%s holds %q, %v; want two packages", dir, list, err)
+	if err != nil || len(list) != p.count {
+		t.Fatalf("%s holds %q, %v; want %d files", dir, list, err, p.count)
 	}
 	return list
 }

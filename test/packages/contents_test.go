@@ -24,10 +24,11 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// TestReproducible builds the same packages twice.
+// TestReproducible builds the same packages twice, in two folders, each of
+// which is made for one build.
 func TestReproducible(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ first, second packages }{{debs, debsAgain}, {rpms, rpmsAgain}} {
+	for _, c := range []struct{ first, second packages }{{debs, debsAgain}, {rpms, rpmsAgain}, {tarball, tarballAgain}} {
 		second := c.second.files(t)
 		for i, path := range c.first.files(t) {
 			first, err := os.ReadFile(path)
@@ -45,11 +46,36 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-func TestLintian(t *testing.T) {
+// TestTarball builds what distributors get, where there is no network and
+// where no module has ever been fetched.
+func TestTarball(t *testing.T) {
 	t.Parallel()
-	out, err := exec.Command("lintian", append([]string{"--allow-root", "--fail-on", "error"}, debs.files(t)...)...).CombinedOutput()
-	if err != nil {
-		t.Errorf("lintian: %v\n%s", err, out)
+	dir := t.TempDir()
+	run(t, "tar", "-C", dir, "--strip-components=1", "-xzf", tarball.files(t)[0])
+	cmd := exec.Command("unshare", "--net", "make", "-s", "build")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=vendor", "GOPROXY=off", "GOMODCACHE="+t.TempDir())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make build: %v\n%s", err, out)
+	}
+	if out := run(t, dir+"/bin/qmail-smtpd", "--list-commands"); !strings.Contains(out, "qmail-smtpd\n") {
+		t.Errorf("the program that was built has the commands %q", out)
+	}
+	if out := run(t, dir+"/packaging/licenses"); strings.Count(out, ", LICENSE\n\n") != 4 {
+		t.Errorf("there are not four licences: %s", out)
+	}
+}
+
+// TestLint holds the packages against the rules of the distributions: no
+// remark of any kind but those that an override gives a reason for.
+func TestLint(t *testing.T) {
+	t.Parallel()
+	if out := run(t, "lintian", append([]string{"--allow-root", "--pedantic", "-I", "-E"}, debs.files(t)...)...); out != "" {
+		t.Errorf("lintian: %s", out)
+	}
+	rpm := programs.Root(t) + "/packaging/rpm/"
+	if out := run(t, "rpmlint", append([]string{"-c", rpm + "rpmlint.toml", rpm + "qmail-smtpd.spec"}, rpms.files(t)...)...); !strings.Contains(out, " 3 packages and 1 specfiles checked; 0 errors, 0 warnings,") {
+		t.Errorf("rpmlint: %s", out)
 	}
 }
 

@@ -11,14 +11,22 @@ import (
 
 // A kind of packages, with the commands of its packager.
 type kind struct {
-	install, reinstall, upgrade string // followed by the files of packages
-	remove                      string
-	first, later                packages
+	install, reinstall, upgrade, downgrade string // followed by the files of packages
+	remove                                 string
+	first, later                           packages
 }
 
 var (
-	deb = kind{"dpkg -i", "dpkg -i", "dpkg -i", "dpkg -r qmail-smtpd svcompat", debs, debsLater}
-	rpm = kind{"rpm --nodeps -i", "rpm --nodeps -U --replacepkgs", "rpm --nodeps -U", "rpm --nodeps -e qmail-smtpd svcompat", rpms, rpmsLater}
+	deb = kind{
+		install: "dpkg -i", reinstall: "dpkg -i", upgrade: "dpkg -i", downgrade: "dpkg -i",
+		remove: "dpkg -r qmail-smtpd svcompat qmail-smtpd-doc",
+		first:  debs, later: debsLater,
+	}
+	rpm = kind{
+		install: "rpm -i", reinstall: "rpm -U --replacepkgs", upgrade: "rpm -U", downgrade: "rpm -U --oldpackage",
+		remove: "rpm -e qmail-smtpd svcompat qmail-smtpd-doc",
+		first:  rpms, later: rpmsLater,
+	}
 )
 
 // do runs a command of a packager on packages, and returns what it said.
@@ -75,7 +83,8 @@ func checkExposure(t *testing.T, m *machine.Machine) {
 // with an administrator who edits in between.
 func TestDeb(t *testing.T) {
 	t.Parallel()
-	m := lifecycle(t, deb)
+	m := boot(t, debs, debsLater)
+	lifecycle(t, m, deb)
 
 	// What was edited, and mail, survive a purge; the rest goes.
 	m.Sh("dpkg -P qmail-smtpd svcompat 2>&1 | grep 'holds mail'")
@@ -96,11 +105,12 @@ func TestDeb(t *testing.T) {
 
 func TestRPM(t *testing.T) {
 	t.Parallel()
-	lifecycle(t, rpm)
+	m := boot(t, rpms, rpmsLater)
+	addBase(m)
+	lifecycle(t, m, rpm)
 }
 
-func lifecycle(t *testing.T, k kind) *machine.Machine {
-	m := boot(t, k.first, k.later)
+func lifecycle(t *testing.T, m *machine.Machine, k kind) {
 	out := do(m, k.install, k.first)
 	if strings.Contains(out, "held") {
 		t.Errorf("a port is said to be held on a fresh machine: %s", out)
@@ -197,5 +207,4 @@ grep -qx '# edited' /var/qmail/service/smtpd/run`)
 	checkRunning(m)
 	m.Sh("grep -qx '# edited' /var/qmail/service/smtpd/run; grep -qx example.net /var/qmail/control/rcpthosts")
 	send(m, "again")
-	return m
 }
