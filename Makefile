@@ -38,7 +38,7 @@ run: build
 PORT = 2525
 
 .PHONY: test
-test: prerequisites lint originals supervisors debian13 build
+test: prerequisites lint originals supervisors holders debian13 build
 	$(GO) test -shuffle=on -timeout 25m ./...
 	$(GO) test -tags durability -timeout 10m ./test/durability -cuts 50
 	@scripts/fuzz 3s
@@ -112,6 +112,20 @@ $(SUPERVISORS)/made:
 	cd $(SUPERVISORS)/deb && apt-get -q download daemontools-run runit s6 \
 		$$(apt-cache depends s6 | sed -n 's/.*Depends: \(lib\(execline\|s6\|skarnet\)\)/\1/p')
 	for deb in $(SUPERVISORS)/deb/*.deb; do dpkg-deb -x $$deb $(SUPERVISORS); done
+	@touch $@
+
+# What port 25 is freed from: servers of Debian, each with what it needs that
+# is not installed here.
+HOLDERS = .cache/holders
+.PHONY: holders
+holders: $(HOLDERS)/made
+$(HOLDERS)/made:
+	@rm -rf $(HOLDERS)
+	for package in exim4-daemon-light postfix opensmtpd sendmail-bin openbsd-inetd xinetd; do \
+		mkdir -p $(HOLDERS)/$$package/partial && \
+		apt-get -q -y --no-install-recommends --reinstall --download-only \
+			-o Dir::Cache::archives=$(CURDIR)/$(HOLDERS)/$$package install $$package || exit; \
+	done
 	@touch $@
 
 # The other Debian that the tests boot.

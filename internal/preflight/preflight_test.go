@@ -92,39 +92,77 @@ func TestConnection(t *testing.T) {
 }
 
 // TestHeldUnderSupervise runs the original tcpserver under the original
-// supervise.
+// supervise and svscan, and frees the port by the commands that are printed.
 func TestHeldUnderSupervise(t *testing.T) {
 	originals := programs.Originals(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.Close()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := "#!/bin/sh\nexec " + originals + "/tcpserver -HRl0 127.0.0.1 " + port(listener) + " cat\n"
-	if err := os.WriteFile(dir+"/run", []byte(run), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	supervise := exec.Command(originals+"/supervise", dir)
-	if err := supervise.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		exec.Command(originals+"/svc", "-dx", dir).Run()
-		supervise.Wait()
-	})
-	var stderr string
-	code := 0
-	for deadline := time.Now().Add(20 * time.Second); code == 0; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("tcpserver did not start")
+	for _, scanned := range []bool{false, true} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
 		}
-		stderr, code = preflight(t, port(listener))
+		listener.Close()
+		top, err := filepath.EvalSymlinks(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, scan := top+"/smtp", top+"/scan"
+		for path, program := range map[string]string{
+			dir + "/run":     "tcpserver -HRl0 127.0.0.1 " + port(listener) + " cat",
+			dir + "/log/run": "multilog -*",
+		} {
+			os.MkdirAll(filepath.Dir(path), 0o755)
+			if err := os.WriteFile(path, []byte("#!/bin/sh\nexec "+originals+"/"+program+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		args := []string{"supervise", dir}
+		commands := "touch " + dir + "/down; svc -d " + dir
+		if scanned {
+			if err := os.Mkdir(scan, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(dir, scan+"/smtp"); err != nil {
+				t.Fatal(err)
+			}
+			args = []string{"svscan", scan}
+			commands = "rm " + scan + "/smtp; svc -dx " + dir + " " + dir + "/log"
+		}
+		keeper := exec.Command(filepath.Join(originals, args[0]), args[1])
+		keeper.Env = []string{"PATH=" + originals + ":/usr/bin:/bin"}
+		if err := keeper.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			keeper.Process.Kill()
+			keeper.Wait()
+			exec.Command(originals+"/svc", "-dx", dir, dir+"/log").Run()
+		})
+		var stderr string
+		await(t, "tcpserver does not start", func() bool {
+			var code int
+			stderr, code = preflight(t, port(listener))
+			return code == 1
+		})
+		if want := ", service directory " + dir + ") at 127.0.0.1; svcompat-migrate can move it to systemd as it is; to free it: " + commands + "\n"; !strings.HasSuffix(stderr, want) || !strings.Contains(stderr, "held by tcpserver (pid ") {
+			t.Errorf("%q, want %q", stderr, want)
+		}
+		free := exec.Command("sh", "-ec", commands)
+		free.Env = keeper.Env
+		if out, err := free.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v %s", commands, err, out)
+		}
+		await(t, "the port is not free", func() bool {
+			_, code := preflight(t, port(listener))
+			return code == 0
+		})
 	}
-	if want := ", service directory " + dir + "); to free it: touch " + dir + "/down; svc -d " + dir + "\n"; !strings.HasSuffix(stderr, want) || !strings.Contains(stderr, "held by tcpserver (pid ") {
-		t.Errorf("%q, want %q", stderr, want)
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(what)
+		}
 	}
 }

@@ -20,9 +20,10 @@ WantedBy=multi-user.target
 	m.Sh("systemctl -q enable --now standin.service")
 	m.Await(soon, "ss -ltn | grep -q 127.0.0.1:25")
 	pid := property(m, "standin.service", "MainPID")
+	python := strings.TrimSpace(m.Sh("dpkg -S $(readlink -f $(command -v python3)) | cut -d: -f1"))
 	out := strings.ReplaceAll(do(m, "apt-get -q -y install", debs), "\r", "")
 	for _, line := range []string{
-		"qmail-smtpd-preflight: port 25 is held by python3 (pid " + pid + ", standin.service); to free it: systemctl disable --now standin.service\n",
+		"qmail-smtpd-preflight: port 25 is held by python3 (pid " + pid + ", standin.service, package " + python + ") at 127.0.0.1; to free it: systemctl disable --now standin.service\n",
 		"qmail-smtpd: when the port is free: systemctl enable --now qmail-smtpd.socket\n",
 	} {
 		if !strings.Contains(out, line) {
@@ -46,7 +47,7 @@ test -L /service/smtpd`
 
 	// a socket unit: systemd holds the port
 	m.Sh("systemd-run -q --unit=held --socket-property=ListenStream=2500 cat")
-	if out, code := m.Try("qmail-smtpd-preflight 2500"); code != 1 || out != "qmail-smtpd-preflight: port 2500 is held by systemd (pid 1, held.socket); to free it: systemctl disable --now held.socket held.service\n" {
+	if out, code := m.Try("qmail-smtpd-preflight 2500"); code != 1 || out != "qmail-smtpd-preflight: port 2500 is held by systemd (pid 1, held.socket) at ::; to free it: systemctl stop held.socket held.service\n" {
 		t.Errorf("socket unit: %d %q", code, out)
 	}
 

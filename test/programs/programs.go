@@ -33,6 +33,13 @@ func Supervisors(t testing.TB) string {
 	return made(t, &supervisors, "supervisors", ".cache/supervisors")
 }
 
+// Holders returns a directory with a directory of Debian's packages for each
+// server that may have port 25, called like the main one of them.
+func Holders(t testing.TB) string {
+	t.Helper()
+	return made(t, &holders, "holders", ".cache/holders")
+}
+
 // Debian13 returns the root file system of a Debian 13, whose systemd is 257,
 // for machine.BootOn.
 func Debian13(t testing.TB) string {
@@ -64,7 +71,7 @@ type making struct {
 	err  error
 }
 
-var ours, originals, supervisors, debian13 making
+var ours, originals, supervisors, holders, debian13 making
 
 // made runs a target of the Makefile once in this process, under a lock
 // against the tests of other packages that run at the same time.
