@@ -38,7 +38,7 @@ run: build
 PORT = 2525
 
 .PHONY: test
-test: prerequisites lint originals supervisors holders debian13 build
+test: prerequisites lint originals supervisors holders fail2ban debian13 build
 	$(GO) test -shuffle=on -timeout 25m ./...
 	$(GO) test -tags durability -timeout 10m ./test/durability -cuts 50
 	@scripts/fuzz 3s
@@ -128,6 +128,17 @@ $(HOLDERS)/made:
 	done
 	@touch $@
 
+# fail2ban, to read a log with the filter that the packages have; unpacked and
+# not installed.
+FAIL2BAN = .cache/fail2ban
+.PHONY: fail2ban
+fail2ban: $(FAIL2BAN)/made
+$(FAIL2BAN)/made:
+	@rm -rf $(FAIL2BAN) && mkdir -p $(FAIL2BAN)/deb
+	cd $(FAIL2BAN)/deb && apt-get -q download fail2ban
+	dpkg-deb -x $(FAIL2BAN)/deb/*.deb $(FAIL2BAN)
+	@touch $@
+
 # The other Debian that the tests boot.
 DEBIAN13 = .cache/debian13
 .PHONY: debian13
@@ -144,7 +155,7 @@ deb rpm tarball:
 packages: deb rpm
 
 .PHONY: test-packages
-test-packages: prerequisites originals supervisors debian13 build packages
+test-packages: prerequisites originals supervisors holders fail2ban debian13 build packages
 	$(GO) test -v -timeout 25m ./test/packages
 
 # A throw-away machine with systemd of its own and the packages installed.

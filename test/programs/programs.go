@@ -40,6 +40,12 @@ func Holders(t testing.TB) string {
 	return made(t, &holders, "holders", ".cache/holders")
 }
 
+// Fail2ban returns a directory with Debian's fail2ban, not installed.
+func Fail2ban(t testing.TB) string {
+	t.Helper()
+	return made(t, &fail2ban, "fail2ban", ".cache/fail2ban")
+}
+
 // Debian13 returns the root file system of a Debian 13, whose systemd is 257,
 // for machine.BootOn.
 func Debian13(t testing.TB) string {
@@ -71,7 +77,7 @@ type making struct {
 	err  error
 }
 
-var ours, originals, supervisors, holders, debian13 making
+var ours, originals, supervisors, holders, fail2ban, debian13 making
 
 // made runs a target of the Makefile once in this process, under a lock
 // against the tests of other packages that run at the same time.

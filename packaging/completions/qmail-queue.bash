@@ -1,0 +1,2 @@
+# Completion in bash of the option of qmail-queue.
+complete -W --status qmail-queue

@@ -1,0 +1,2 @@
+#compdef qmail-queue
+_arguments '--status[print how the queue service is]'
