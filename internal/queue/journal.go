@@ -63,9 +63,8 @@ type journal struct {
 	pending   []*pending // what the mover is to do
 	done      []position // what is to be noted as done
 	moving    bool
-	inherited int         // pending messages that were found at the start
-	delayed   *time.Timer // makes the mover begin
-	latest    uint64      // the highest sequence number that was seen
+	inherited int    // pending messages that were found at the start
+	latest    uint64 // the highest sequence number that was seen
 
 	// Of the goroutine that leads.
 	active *segment
@@ -363,7 +362,7 @@ func (j *journal) enter(g *group) {
 		j.pending = append(j.pending, &entered[i])
 	}
 	j.statistics.accepted += uint64(len(entered))
-	j.wakeMover(moveDelay)
+	j.wakeMover()
 }
 
 // makeSegment makes the next segment, and makes it durable.
@@ -532,7 +531,7 @@ func (j *journal) stop(limit time.Duration) {
 	defer wake.Stop()
 	j.mu.Lock()
 	j.stopping = true
-	j.wakeMover(0)
+	j.wakeMover()
 	for (j.moving || j.writing) && !j.statistics.stuck && time.Now().Before(deadline) {
 		j.cond.Wait()
 	}

@@ -338,6 +338,32 @@ func TestFailedWrite(t *testing.T) {
 	}
 }
 
+// The mover leaves the disk to messages that come one after the other, within
+// limits.
+func TestMoversTurn(t *testing.T) {
+	now := time.Now()
+	ago := func(d time.Duration) *pending { return &pending{since: now.Add(-d)} }
+	for _, test := range []struct {
+		pending  []*pending
+		segments int
+		stopping bool
+		want     bool
+	}{
+		{nil, 1, false, true},
+		{[]*pending{ago(movePause)}, 1, false, true},
+		{[]*pending{ago(movePause / 2)}, 1, false, false},
+		{[]*pending{ago(time.Second), ago(0)}, 1, false, false},
+		{[]*pending{ago(moveLimit), ago(0)}, 1, false, true},
+		{[]*pending{ago(0)}, busySegments + 1, false, true},
+		{[]*pending{ago(0)}, 1, true, true},
+	} {
+		j := &journal{pending: test.pending, segments: make([]*segment, test.segments), stopping: test.stopping}
+		if got := j.isMoversTurn(now); got != test.want {
+			t.Errorf("%+v: %v", test, got)
+		}
+	}
+}
+
 // A message whose record is damaged is kept for a person to look at.
 func TestDamagedRecord(t *testing.T) {
 	home := newHome(t, os.Getuid())
@@ -350,7 +376,7 @@ func TestDamagedRecord(t *testing.T) {
 	name := "damaged." + segmentName(j.active.sequence)
 	j.mu.Lock()
 	j.moving = false
-	j.wakeMover(0)
+	j.wakeMover()
 	j.mu.Unlock()
 	if got := queued(t, home, j); got != "a c" {
 		t.Errorf("in the queue: %s", got)

@@ -24,8 +24,12 @@ import (
 //  4. The messages are noted as done, with the next thing that is written.
 //     Segments that are done with are dropped.
 const (
-	// moveDelay is how long the mover waits for more messages.
-	moveDelay = 20 * time.Millisecond
+	// While messages come without a pause of movePause, the mover leaves the
+	// disk to them, but not for longer than moveLimit, nor while there are more
+	// segments than busySegments.
+	movePause    = 20 * time.Millisecond
+	moveLimit    = 5 * time.Second
+	busySegments = 4
 
 	// maxBatch is how many messages are laid out at a time, and minBatch how
 	// few where more failed, as on a disk with little room.
@@ -37,23 +41,41 @@ const (
 	fewFiles = 8
 )
 
-// wakeMover lets the mover begin after the delay, unless it is at work. It is
-// called with j.mu held.
-func (j *journal) wakeMover(delay time.Duration) {
-	switch {
-	case len(j.pending) == 0:
-	case !j.moving:
+// wakeMover has the mover begin, unless it is at work. It is called with j.mu
+// held.
+func (j *journal) wakeMover() {
+	if len(j.pending) > 0 && !j.moving {
 		j.moving = true
-		j.delayed = time.AfterFunc(delay, j.move)
-	case delay == 0 && j.delayed != nil && j.delayed.Stop():
 		go j.move()
 	}
+}
+
+// awaitTurn waits until it is the mover's turn.
+func (j *journal) awaitTurn() {
+	for {
+		j.mu.Lock()
+		turn := j.isMoversTurn(time.Now())
+		j.mu.Unlock()
+		if turn {
+			return
+		}
+		time.Sleep(movePause)
+	}
+}
+
+// isMoversTurn tells whether the messages that are pending are to be moved. It
+// is called with j.mu held.
+func (j *journal) isMoversTurn(now time.Time) bool {
+	n := len(j.pending)
+	return n == 0 || j.stopping || len(j.segments) > busySegments ||
+		now.Sub(j.pending[0].since) >= moveLimit || now.Sub(j.pending[n-1].since) >= movePause
 }
 
 // move moves messages until there are none. It tries for ever.
 func (j *journal) move() {
 	size := maxBatch
 	for {
+		j.awaitTurn()
 		batch := j.takeBatch(size)
 		if batch == nil {
 			return

@@ -155,7 +155,7 @@ func (j *journal) adopt(left []leftSegment) {
 		return 0
 	})
 	if len(j.pending) > 0 {
-		j.wakeMover(0)
+		j.wakeMover()
 	} else if len(left) > 0 {
 		go j.drop()
 	}
