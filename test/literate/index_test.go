@@ -54,3 +54,11 @@ func TestBlocks(t *testing.T) {
 		t.Errorf("of a man page: %q", got)
 	}
 }
+
+// TestFirstScreen has the README begin with what installs and shows a service.
+func TestFirstScreen(t *testing.T) {
+	first := read(t, "README.md")[0]
+	if lines := strings.Split(strings.TrimSpace(first.text), "\n"); first.line > 30 || len(lines) != 4 || lines[0] != "make deb" {
+		t.Errorf("the first commands are %q in line %d", lines, first.line)
+	}
+}
