@@ -56,7 +56,7 @@ soak: prerequisites debian13
 	$(GO) test -v -count $(ROUNDS) -timeout 3h -run '^TestZeroLoss$$' ./test/packages
 
 .PHONY: bench
-bench: originals build
+bench: originals supervisors build
 	@bench/run
 
 # Every command beside its original: N random cases of each, with the seed
