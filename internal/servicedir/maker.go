@@ -2,7 +2,8 @@
 // administrator of qmail-conf knows, and the folder systemd/ that says what
 // daemontools has no words for.
 //
-// A maker never overwrites: it refuses a directory that exists.
+// A maker never overwrites: it refuses a directory that exists. An import
+// writes over what nobody has edited.
 package servicedir
 
 import (
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"qmail-smtpd/units"
 )
 
 // A StepError says which step of making a service directory failed, in the
@@ -91,23 +94,56 @@ func (m *maker) file(name string, mode fs.FileMode, owner int, content string) {
 	})
 }
 
-// log makes the log service, whose multilog runs as the account logacct.
-func (m *maker) log(logacct string, uid int) {
-	m.folder("log", -1)
-	m.folder("log/main", uid)
-	m.file("log/status", 0o644, uid, "")
-	m.folder("log/env", -1)
-	for _, name := range []string{"MAXFILESIZE", "MAXLOGFILES", "PROCESSOR"} {
-		m.file("log/env/"+name, 0o644, -1, "")
-	}
-	m.file("log/run", 0o755, -1, logRun(logacct))
+// An entry is a file of a service directory, or with folder a directory in it.
+type entry struct {
+	name    string
+	folder  bool
+	mode    fs.FileMode // of a file
+	owner   int         // uid; -1: who makes it
+	content string
 }
 
-// home says where qmail's home is, when that is not the usual place.
-func (m *maker) home(home string) {
-	if home != "/var/qmail" {
-		m.file("env/QMAILHOME", 0o644, -1, home+"\n")
+func folder(name string) entry { return entry{name: name, folder: true, owner: -1} }
+
+func file(name string, mode fs.FileMode, content string) entry {
+	return entry{name: name, mode: mode, owner: -1, content: content}
+}
+
+// makeDir makes the directory dir with entries in their order.
+func makeDir(dir string, entries []entry) error {
+	m := newMaker(dir)
+	for _, e := range entries {
+		if e.folder {
+			m.folder(e.name, e.owner)
+		} else {
+			m.file(e.name, e.mode, e.owner, e.content)
+		}
 	}
+	return m.done()
+}
+
+// logEntries are the log service, whose multilog runs as the account logacct.
+func logEntries(logacct string, uid int) []entry {
+	return []entry{
+		folder("log"),
+		{name: "log/main", folder: true, owner: uid},
+		{name: "log/status", mode: 0o644, owner: uid},
+		folder("log/env"),
+		file("log/env/MAXFILESIZE", 0o644, ""),
+		file("log/env/MAXLOGFILES", 0o644, ""),
+		file("log/env/PROCESSOR", 0o644, ""),
+		file("log/run", 0o755, logRun(logacct)),
+		folder("log/systemd"),
+		file("log/systemd/service.conf", 0o644, units.LogConf(logacct)),
+	}
+}
+
+// homeEntries say where qmail's home is, when that is not the usual place.
+func homeEntries(home string) []entry {
+	if home == "/var/qmail" {
+		return nil
+	}
+	return []entry{file("env/QMAILHOME", 0o644, home+"\n")}
 }
 
 func logRun(logacct string) string {

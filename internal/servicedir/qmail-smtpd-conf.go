@@ -16,9 +16,13 @@ import (
 )
 
 // QMailSMTPDConf is the command qmail-smtpd-conf: it makes a service
-// directory for the SMTP service.
+// directory for the SMTP service, or with --import brings the settings of an
+// older one into it.
 func QMailSMTPDConf(args []string) int {
 	const name = "qmail-smtpd-conf"
+	if len(args) > 1 && strings.HasPrefix(args[1], "--") {
+		return importMain(args)
+	}
 	if len(args) < 4 || !strings.HasPrefix(args[3], "/") {
 		return command.Usage(name, "qmail-smtpd-conf acct logacct /smtpd [ ip ]")
 	}
@@ -88,13 +92,15 @@ func programs(called string) (string, error) {
 // plainWord refuses a word that would need quoting in the scripts; code is 0
 // where it needs none.
 func plainWord(name, word string) (code int) {
-	special := func(r rune) bool {
-		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./@%+=:,-", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, special) {
+	if plain(word) {
 		return 0
 	}
 	return command.Permanent(name, "unable to use "+strconv.Quote(word)+" in a run script: special characters", nil)
+}
+
+// plain tells whether a word needs no quoting in a script.
+func plain(word string) bool {
+	return word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./@%+=:,-") == ""
 }
 
 // report prints what went wrong, if anything, and returns the exit code.

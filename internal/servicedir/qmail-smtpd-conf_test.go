@@ -134,6 +134,13 @@ func TestMessagesOfSMTPDConf(t *testing.T) {
 		{"exists", home, []string{"qmaild", "nobody", home + "/control"}, "qmail-smtpd-conf: fatal: unable to create " + home + "/control: file already exists", 111},
 		{"no parent", home, []string{"qmaild", "nobody", home + "/no/smtpd"}, "qmail-smtpd-conf: fatal: unable to create " + home + "/no/smtpd: file does not exist", 111},
 		{"special characters", home, []string{"qma;ild", "nobody", home + "/x"}, `qmail-smtpd-conf: fatal: unable to use "qma;ild" in a run script: special characters`, 100},
+		{"unknown option", home, []string{"--import", "--aply", home + "/x"}, "qmail-smtpd-conf: usage: qmail-smtpd-conf --import[=old] [ --apply ] [ --rules=file ] [ /smtpd ]", 100},
+		{"no import", home, []string{"--apply", home + "/x"}, "qmail-smtpd-conf: usage: qmail-smtpd-conf --import[=old] [ --apply ] [ --rules=file ] [ /smtpd ]", 100},
+		{"relative import", home, []string{"--import", "x"}, "qmail-smtpd-conf: usage: qmail-smtpd-conf --import[=old] [ --apply ] [ --rules=file ] [ /smtpd ]", 100},
+		{"two directories", home, []string{"--import", "--", home + "/x", home + "/y"}, "qmail-smtpd-conf: usage: qmail-smtpd-conf --import[=old] [ --apply ] [ --rules=file ] [ /smtpd ]", 100},
+		{"import of nothing", home, []string{"--import=" + home + "/none", home + "/x"}, "qmail-smtpd-conf: fatal: unable to read " + home + "/none: file does not exist", 111},
+		{"import without run", home, []string{"--import=" + home, "--apply", home + "/x"}, "qmail-smtpd-conf: fatal: unable to read " + home + "/run: file does not exist", 100},
+		{"import of no tcpserver", home, []string{"--apply", "--import=" + home + "/control/me", home + "/x"}, "qmail-smtpd-conf: fatal: " + home + "/control/me does not come to a tcpserver: line 2 of run: not understood: second", 100},
 	} {
 		stderr, code := conf(t, c.home, append([]string{"qmail-smtpd-conf"}, c.args...)...)
 		if stderr != c.stderr+"\n" || code != c.code {

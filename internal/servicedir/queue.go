@@ -18,19 +18,16 @@ type Queue struct {
 // Make makes the service directory. An error is a *StepError; what was made
 // before it stays.
 func (q Queue) Make() error {
-	m := newMaker(q.Dir)
-	m.log(q.LogUser, q.LogUID)
-	m.folder("log/systemd", -1)
-	m.file("log/systemd/service.conf", 0o644, -1, units.LogConf(q.LogUser))
-	m.folder("env", -1)
-	m.home(q.Home)
-	m.folder("systemd", -1)
-	m.file("systemd/unit", 0o644, -1, "qmail-"+filepath.Base(q.Dir)+"\n")
-	m.file("systemd/listen", 0o644, -1, q.Home+"/qmail-queue.socket\n")
-	m.file("systemd/service.conf", 0o644, -1, units.QueueConf(q.Account, q.Home))
-	m.file("systemd/socket.conf", 0o644, -1, socketConf)
-	m.file("run", 0o755, -1, queueRun)
-	return m.done()
+	entries := append(logEntries(q.LogUser, q.LogUID), folder("env"))
+	entries = append(entries, homeEntries(q.Home)...)
+	return makeDir(q.Dir, append(entries,
+		folder("systemd"),
+		file("systemd/unit", 0o644, "qmail-"+filepath.Base(q.Dir)+"\n"),
+		file("systemd/listen", 0o644, q.Home+"/qmail-queue.socket\n"),
+		file("systemd/service.conf", 0o644, units.QueueConf(q.Account, q.Home)),
+		file("systemd/socket.conf", 0o644, socketConf),
+		file("run", 0o755, queueRun),
+	))
 }
 
 // queueRun starts as root where no systemd does the work: qmail-queued binds

@@ -2,6 +2,7 @@ package servicedir
 
 import (
 	"path/filepath"
+	"strings"
 
 	"qmail-smtpd/units"
 )
@@ -16,45 +17,51 @@ type SMTPD struct {
 	LocalName string // first line of control/me
 	Home      string // qmail's home, usually /var/qmail
 	Programs  string // directory of tcpserver and tcprules
+
+	// What run has beyond that; the makers leave it empty.
+	Limits  []string // options of softlimit
+	Options []string // options of tcpserver
+	Smtpd   []string // the filters and the program; empty: bin/qmail-smtpd of Home
 }
 
 // Make makes the service directory. An error is a *StepError; what was made
 // before it stays.
-func (s SMTPD) Make() error {
-	m := newMaker(s.Dir)
-	m.log(s.LogUser, s.LogUID)
-	m.folder("log/systemd", -1)
-	m.file("log/systemd/service.conf", 0o644, -1, units.LogConf(s.LogUser))
-	m.folder("env", -1)
-	for _, v := range []struct{ name, content string }{
-		{"DATALIMIT", "250000\n"},
-		{"BACKLOG", ""},
-		{"CONCURRENCY", ""},
-		{"IP", s.IP + "\n"},
-		{"LOCALNAME", s.LocalName + "\n"},
-		{"PORT", "25\n"},
-		{"REMOTEINFO", ""},
-		{"REMOTENAME", ""},
-	} {
-		m.file("env/"+v.name, 0o644, -1, v.content)
-	}
-	m.home(s.Home)
-	m.file("Makefile", 0o644, -1, s.makefile())
-	m.file("tcp", 0o644, -1, "")
-	m.file("add-relayclient", 0o755, -1, addRelayClient)
-	m.folder("systemd", -1)
-	m.file("systemd/unit", 0o644, -1, "qmail-"+filepath.Base(s.Dir)+"\n")
-	m.file("systemd/listen", 0o644, -1, "$IP:$PORT smtp\n")
-	m.file("systemd/service.conf", 0o644, -1, units.SMTPDConf(s.Account))
-	m.file("systemd/socket.conf", 0o644, -1, socketConf)
-	m.file("run", 0o755, -1, s.run())
-	return m.done()
+func (s SMTPD) Make() error { return makeDir(s.Dir, s.entries()) }
+
+func (s SMTPD) entries() []entry {
+	entries := append(logEntries(s.LogUser, s.LogUID),
+		folder("env"),
+		file("env/DATALIMIT", 0o644, "250000\n"),
+		file("env/BACKLOG", 0o644, ""),
+		file("env/CONCURRENCY", 0o644, ""),
+		file("env/IP", 0o644, s.IP+"\n"),
+		file("env/LOCALNAME", 0o644, s.LocalName+"\n"),
+		file("env/PORT", 0o644, "25\n"),
+		file("env/REMOTEINFO", 0o644, ""),
+		file("env/REMOTENAME", 0o644, ""),
+	)
+	entries = append(entries, homeEntries(s.Home)...)
+	return append(entries,
+		file("Makefile", 0o644, s.makefile()),
+		file("tcp", 0o644, ""),
+		file("add-relayclient", 0o755, addRelayClient),
+		folder("systemd"),
+		file("systemd/unit", 0o644, "qmail-"+filepath.Base(s.Dir)+"\n"),
+		file("systemd/listen", 0o644, "$IP:$PORT smtp\n"),
+		file("systemd/service.conf", 0o644, units.SMTPDConf(s.Account)),
+		file("systemd/socket.conf", 0o644, socketConf),
+		file("run", 0o755, s.run()),
+	)
 }
 
 // run is the script that supervise or systemd starts. It execs at every
 // step, so that the process it becomes is tcpserver itself: systemd hands
 // sockets to one process only.
 func (s SMTPD) run() string {
+	smtpd := s.Smtpd
+	if len(smtpd) == 0 {
+		smtpd = []string{s.Home + "/bin/qmail-smtpd"}
+	}
 	return `#!/bin/sh
 exec 2>&1 \
 envdir ./env \
@@ -71,17 +78,32 @@ sh -c '
   esac
   exec \
   envuidgid ` + s.Account + ` \
-  softlimit ${DATALIMIT:+"-d$DATALIMIT"} \
+  softlimit ${DATALIMIT:+"-d$DATALIMIT"}` + after(" ", s.Limits) + ` \
   ` + s.Programs + `/tcpserver \
     -vDU"$H$R" \
     ${LOCALNAME:+"-l$LOCALNAME"} \
     ${BACKLOG:+"-b$BACKLOG"} \
     ${CONCURRENCY:+"-c$CONCURRENCY"} \
-    -xtcp.cdb \
-    -- "${IP:-0}" "${PORT:-25}" \
-    ` + s.Home + `/bin/qmail-smtpd
+    -xtcp.cdb` + after(" \\\n    ", s.Options) + ` \
+    -- "${IP:-0}" "${PORT:-25}"` + after(" \\\n    ", smtpd) + `
 '
 `
+}
+
+// after returns words for a script inside single quotes, the first after
+// between.
+func after(between string, words []string) string {
+	var b strings.Builder
+	for _, word := range words {
+		b.WriteString(between)
+		between = " "
+		if !plain(word) {
+			word = strings.NewReplacer("$", `\$`, "`", "\\`", `"`, `\"`, `\`, `\\`).Replace(word)
+			word = `"` + strings.ReplaceAll(word, "'", `'\''`) + `"`
+		}
+		b.WriteString(word)
+	}
+	return b.String()
 }
 
 func (s SMTPD) makefile() string {

@@ -46,7 +46,7 @@ func TestPortHolders(t *testing.T) {
 	for _, holder := range portHolders {
 		m.Sh("systemctl disable --now qmail-smtpd.socket; systemctl stop qmail-smtpd.service")
 		m.Sh("qmail-smtpd-preflight")
-		m.Sh("DEBIAN_FRONTEND=noninteractive dpkg -i /packages/holders/" + holder.pkg + "/*.deb >&2" + holder.configure)
+		m.Sh("DEBIAN_FRONTEND=noninteractive dpkg --no-triggers -i /packages/holders/" + holder.pkg + "/*.deb >&2" + holder.configure)
 		last := ":25 "
 		if strings.Contains(holder.line, "and ::;") {
 			last = "[::]:25 "
@@ -63,6 +63,6 @@ func TestPortHolders(t *testing.T) {
 		m.Sh("systemctl enable --now qmail-smtpd.socket")
 		checkRunning(m)
 		send(m, holder.pkg)
-		m.Sh("DEBIAN_FRONTEND=noninteractive dpkg -P $(for deb in /packages/holders/" + holder.pkg + "/*.deb; do dpkg-deb -f $deb Package; done) >&2")
+		m.Sh("DEBIAN_FRONTEND=noninteractive dpkg --no-triggers -P $(for deb in /packages/holders/" + holder.pkg + "/*.deb; do dpkg-deb -f $deb Package; done) >&2")
 	}
 }
