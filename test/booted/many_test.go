@@ -24,6 +24,9 @@ func TestMany(t *testing.T) {
 	m := installSVCompat(t)
 	m.CopyDir(programs.Originals(t), "/opt/classic")
 	m.WriteFile("/tmp/directories", manyScript, 0o755)
+	if os.Getenv("MANY") != "" {
+		t.Logf("measure: as many plain units of systemd are up after %s s", strings.TrimSpace(m.Sh(plainScript+strconv.Itoa(many))))
+	}
 	m.Sh(`systemctl start svscan; bash /tmp/directories ` + strconv.Itoa(many) + ` /srv/many; cp -a /srv/many/. /service`)
 	copied := time.Now()
 	m.Await(2*soon, `
@@ -72,3 +75,21 @@ for i in $(seq $n); do
 done
 echo $up >/srv/up
 `
+
+// plainScript prints how long systemd takes to start as many units, with
+// nothing in them, as manyScript makes processes of $1 directories.
+const plainScript = `plain() {
+  n=$(($1 * 14 / 10))
+  printf '#!/bin/sh\nexec sleep 100000\n' >/tmp/plain; chmod 755 /tmp/plain
+  for i in $(seq $n); do printf '[Service]\nExecStart=/tmp/plain\n' >/run/systemd/system/plain$i.service; done
+  units=$(cd /run/systemd/system; ls plain*.service)
+  begin=$(date +%s%N)
+  systemctl daemon-reload
+  systemctl start --no-block $units
+  until [ $(pgrep -c -f '^sleep 100000$') = $n ]; do sleep 0.2; done
+  echo $((($(date +%s%N) - begin) / 100000000)) | sed 's/.$/.&/'
+  systemctl stop $units
+  rm /run/systemd/system/plain*.service
+  systemctl daemon-reload
+}
+plain `
