@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"qmail-smtpd/test/machine"
+	"qmail-smtpd/test/programs"
 )
 
 // A kind of packages, with the commands of its packager.
@@ -32,6 +33,19 @@ var (
 // do runs a command of a packager on packages, and returns what it said.
 func do(m *machine.Machine, command string, p packages) string {
 	return m.Sh(command + " " + p.inside + " 2>&1")
+}
+
+// listFiles prints the files of a machine, but for those of other packages.
+const listFiles = `find /etc /usr /opt /srv /var /service -xdev \( -path '/var/lib/*' ! -path '/var/lib/qmail*' ! -path '/var/lib/systemd*' \
+  -o -path /var/lib/systemd/timers -o -path /var/cache -o -path /var/log -o -path /var/tmp \) -prune -o -print 2>/dev/null | LC_ALL=C sort`
+
+// checkLeft holds the files of a machine against those that it had before.
+func checkLeft(t *testing.T, m *machine.Machine, before, want string) {
+	t.Helper()
+	m.WriteFile("/root/before", before, 0o644)
+	if got := m.Sh("(" + listFiles + ") >/root/after; diff /root/before /root/after | grep '^[<>]' | sed 's,\\(/queue/\\|/smtpd/\\).*,\\1...,' | uniq"); got != want {
+		t.Errorf("after a purge and before the installation there are other files: %s\nwant %s", got, want)
+	}
 }
 
 // send sends a mail with id as its subject, and waits until it is in the
@@ -84,23 +98,33 @@ func checkExposure(t *testing.T, m *machine.Machine) {
 func TestDeb(t *testing.T) {
 	t.Parallel()
 	m := boot(t, debs, debsLater)
+	before := m.Sh(listFiles)
 	lifecycle(t, m, deb)
 
-	// What was edited, and mail, survive a purge; the rest goes.
-	m.Sh("dpkg -P qmail-smtpd svcompat 2>&1 | grep 'holds mail'")
-	left := m.Sh("cd /var/qmail; find . -type f ! -path './queue/lock/*' | sed 's,[0-9][0-9]*,N,g' | sort -u; ls -d /service /var/lib/qmail-smtpd 2>/dev/null || true")
-	if want := `./control/rcpthosts
-./queue/intd/N
-./queue/mess/N/N
-./queue/todo/N
-./service/smtpd/run
-./service/smtpd/tcp
-`; left != want {
-		t.Errorf("a purge left %q, want %q", left, want)
+	m.CopyDir(programs.Root(t)+"/packaging/deb/tests", "/packages/tests")
+	if out := m.Sh("/packages/tests/smoke"); !strings.Contains(out, "/service/smtpd: up (pid") {
+		t.Errorf("the test of the package says %q", out)
 	}
+
+	// What was edited, and mail, survive a purge; the rest goes.
+	m.Sh("dpkg -P qmail-smtpd svcompat qmail-smtpd-doc 2>&1 | grep 'holds mail'")
+	checkLeft(t, m, before, `> /var/qmail
+> /var/qmail/control
+> /var/qmail/control/rcpthosts
+> /var/qmail/queue
+> /var/qmail/queue/...
+> /var/qmail/service
+> /var/qmail/service/smtpd
+> /var/qmail/service/smtpd/...
+`)
+	m.Sh("! find /var/qmail/service -name supervise -o -path '*/log/main/*' | grep .")
 	if out := m.Sh("getent passwd qmaild qmaill qmailq >/dev/null; find /etc/systemd/system -name '*qmail*'"); out != "" {
 		t.Errorf("a purge left %q", out)
 	}
+	do(m, deb.install, debsLater)
+	checkRunning(m)
+	m.Sh("grep -qx '# edited' /var/qmail/service/smtpd/run; grep -qx example.net /var/qmail/control/rcpthosts")
+	send(m, "purged")
 }
 
 func TestRPM(t *testing.T) {
@@ -139,6 +163,7 @@ test /var/qmail/bin/qmail-smtpd -ef /usr/libexec/qmail-smtpd/tcpserver`)
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
 	checkExposure(t, m)
+	m.Sh("! systemctl show -p After -p Wants -p Requires svscan.service 'qmail-*' | grep network-online")
 
 	// Reinstall and upgrade, with files edited and clients knocking.
 	m.Sh(`
@@ -148,11 +173,13 @@ echo '10.:deny' >tcp
 tcprules tcp.cdb tcp.tmp <tcp
 echo example.net >>/var/qmail/control/rcpthosts
 rm /service/qmail-queue
+echo '# edited' >>/etc/fail2ban/filter.d/qmail-smtpd.conf
 systemd-run -q --unit=knock bash -c 'while sleep 0.1; do
   read -r line </dev/tcp/127.0.0.1/25
   echo "$line" >>/tmp/greetings
 done'`)
-	edited := m.Sh("cd /var/qmail; sha256sum $(find control service -type f -not -path '*/log/main/*' -not -path '*/supervise/*')")
+	const sums = "cd /var/qmail; sha256sum $(find control service /etc/fail2ban/filter.d/qmail-smtpd.* -type f -not -path '*/log/main/*' -not -path '*/supervise/*')"
+	edited := m.Sh(sums)
 	m.Await(soon, "grep -q 220 /tmp/greetings")
 	for _, step := range []struct {
 		name, command string
@@ -168,7 +195,7 @@ done'`)
 			t.Errorf("%s did not restart the service", step.name)
 		}
 		checkRunning(m)
-		if now := m.Sh("cd /var/qmail; sha256sum $(find control service -type f -not -path '*/log/main/*' -not -path '*/supervise/*')"); now != edited {
+		if now := m.Sh(sums); now != edited {
 			t.Errorf("%s changed files:\n%s, before:\n%s", step.name, now, edited)
 		}
 		send(m, step.name)
@@ -199,7 +226,8 @@ ls -d /usr/libexec/qmail-smtpd /service/smtpd /var/qmail/bin/qmail-smtpd /var/qm
 	m.Sh(`
 grep -rqx 'Subject: fresh' /var/qmail/queue/mess
 grep -qx example.net /var/qmail/control/rcpthosts
-grep -qx '# edited' /var/qmail/service/smtpd/run`)
+grep -qx '# edited' /var/qmail/service/smtpd/run
+grep -qx '# edited' /etc/fail2ban/filter.d/qmail-smtpd.conf*`)
 
 	// Install again.
 	do(m, k.install, k.later)

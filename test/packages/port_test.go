@@ -21,6 +21,7 @@ WantedBy=multi-user.target
 	m.Await(soon, "ss -ltn | grep -q 127.0.0.1:25")
 	pid := property(m, "standin.service", "MainPID")
 	python := strings.TrimSpace(m.Sh("dpkg -S $(readlink -f $(command -v python3)) | cut -d: -f1"))
+	before := m.Sh(listFiles)
 	out := strings.ReplaceAll(do(m, "apt-get -q -y install", debs), "\r", "")
 	for _, line := range []string{
 		"qmail-smtpd-preflight: port 25 is held by python3 (pid " + pid + ", standin.service, package " + python + ") at 127.0.0.1; to free it: systemctl disable --now standin.service\n",
@@ -51,6 +52,8 @@ test -L /service/smtpd`
 		t.Errorf("socket unit: %d %q", code, out)
 	}
 
-	m.Sh("systemctl stop qmail-queue.service qmail-smtpd.service; rm -r /var/qmail/queue/mess/*/* /var/qmail/queue/todo/*")
-	m.Sh("dpkg -P qmail-smtpd svcompat >&2; ! ls -R /var/qmail /service /var/lib/qmail-smtpd 2>/dev/null")
+	m.Sh("systemctl stop qmail-queue.service qmail-smtpd.service; find /var/qmail/queue/mess /var/qmail/queue/intd /var/qmail/queue/todo -type f -delete")
+	m.Sh("dpkg -P qmail-smtpd svcompat qmail-smtpd-doc >&2")
+	checkLeft(t, m, before, `< /etc/systemd/system/multi-user.target.wants/standin.service
+`)
 }
