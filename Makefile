@@ -156,7 +156,7 @@ packages: deb rpm
 
 .PHONY: test-packages
 test-packages: prerequisites originals supervisors holders fail2ban debian13 build packages
-	$(GO) test -v -timeout 25m ./test/packages
+	$(GO) test -v -timeout 25m ./test/packages -all
 
 # A throw-away machine with systemd of its own and the packages installed.
 .PHONY: shell
