@@ -127,12 +127,17 @@ func (service *bridged) reportEdit(done edit) {
 	}
 }
 
-// isUp tells whether the service, or one of its sockets, is up.
+// isUp tells whether the service, or one of its sockets, is up, and is not on
+// its way down.
 func (service *bridged) isUp() bool {
-	if service.main.status.PID != 0 || service.main.status.Want == svcompat.WantUp {
+	s := service.main
+	switch {
+	case s.status.Want == svcompat.WantDown && (s.status.PID != 0 || !s.isIdle()):
+		return false
+	case s.status.PID != 0 || s.status.Want == svcompat.WantUp:
 		return true
 	}
-	for _, state := range service.main.socketStates {
+	for _, state := range s.socketStates {
 		if state.Active == "active" {
 			return true
 		}

@@ -18,6 +18,14 @@ func TestEdits(t *testing.T) {
 	m.Sh(`cd /service/smtpd/env; echo 127.0.0.1 >IP; echo 25 >PORT; echo 77 >BACKLOG`)
 	m.Await(soon, `swaks --server 127.0.0.1 --to you@example.org && ss -Hltn sport = :25 | grep ' 77 *127.0.0.1:25 '`)
 
+	// svc -d comes after what svc -t begins
+	m.Sh(`cd /service/smtpd; echo 2527 >env/PORT; svc -t .; svc -d .`)
+	m.Await(soon, `journalctl -u svscan -o cat | grep -Fx 'svscan: status: smtpd: env/ has changed: systemd listens on 127.0.0.1:2527 now'`)
+	says(m, "/service/smtpd", down)
+	m.Sh(`cd /service/smtpd; echo 25 >env/PORT; svc -u .`)
+	m.Await(soon, `swaks --server 127.0.0.1 --to you@example.org`)
+	says(m, "/service/smtpd", up)
+
 	// as it was: no drop-in is left
 	m.Sh(`cd /service/smtpd/env; echo 0 >IP; : >BACKLOG; svc -t /service/smtpd`)
 	m.Await(soon, `! ls /run/systemd/generator.late/qmail-smtpd.socket.d/05-svcompat.conf && swaks --server 127.0.0.1 --quit-after BANNER && ss -Hltn sport = :25 | grep -F '*:25 '`)
@@ -45,7 +53,7 @@ systemctl daemon-reload; systemctl stop qmail-smtpd; systemctl restart qmail-smt
 	}
 
 	said := m.Sh(`journalctl -u svscan -o cat | grep '^svscan:'`)
-	if n := strings.Count(said, "env/ has changed"); n != 3 {
+	if n := strings.Count(said, "env/ has changed"); n != 5 {
 		t.Errorf("%d lines tell of changed addresses:\n%s", n, said)
 	}
 	if n := strings.Count(said, "network"); n != 2 {
