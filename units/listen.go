@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // maxSocketPath is the longest path of a socket that the kernel takes.
@@ -77,7 +78,7 @@ func expand(word string, env map[string]string) (string, error) {
 // ListenStream= takes: a path, a port, or a numeric address and a port.
 func streamAddress(word string) (string, error) {
 	if strings.HasPrefix(word, "/") {
-		if Printable(word) != word || len(strings.Fields(word)) != 1 || strings.HasSuffix(word, `\`) || len(word) > maxSocketPath {
+		if Printable(word) != word || strings.ContainsFunc(word, unicode.IsSpace) || strings.HasSuffix(word, `\`) || len(word) > maxSocketPath {
 			return "", fmt.Errorf("not the path of a socket: %s", word)
 		}
 		return word, nil

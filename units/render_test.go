@@ -242,6 +242,7 @@ func FuzzParseListen(f *testing.F) {
 	f.Add("$IP:$PORT smtp\n", "0")
 	f.Add("[::1]:25\n/run/x y\n", "1.2.3.4")
 	f.Add("$IP", "/run/x y")
+	f.Add("$IP", "/run/x ")
 	f.Fuzz(func(t *testing.T, text, ip string) {
 		listen, err := ParseListen(text, map[string]string{"IP": ip})
 		if err != nil {
