@@ -344,20 +344,22 @@ func TestMoversTurn(t *testing.T) {
 	now := time.Now()
 	ago := func(d time.Duration) *pending { return &pending{since: now.Add(-d)} }
 	for _, test := range []struct {
-		pending  []*pending
-		segments int
-		stopping bool
-		want     bool
+		pending   []*pending
+		segments  int
+		inherited int
+		stopping  bool
+		want      bool
 	}{
-		{nil, 1, false, true},
-		{[]*pending{ago(movePause)}, 1, false, true},
-		{[]*pending{ago(movePause / 2)}, 1, false, false},
-		{[]*pending{ago(time.Second), ago(0)}, 1, false, false},
-		{[]*pending{ago(moveLimit), ago(0)}, 1, false, true},
-		{[]*pending{ago(0)}, busySegments + 1, false, true},
-		{[]*pending{ago(0)}, 1, true, true},
+		{nil, 1, 0, false, true},
+		{[]*pending{ago(movePause)}, 1, 0, false, true},
+		{[]*pending{ago(movePause / 2)}, 1, 0, false, false},
+		{[]*pending{ago(time.Second), ago(0)}, 1, 0, false, false},
+		{[]*pending{ago(moveLimit), ago(0)}, 1, 0, false, true},
+		{[]*pending{ago(0)}, busySegments + 1, 0, false, true},
+		{[]*pending{ago(0)}, 1, 1, false, true},
+		{[]*pending{ago(0)}, 1, 0, true, true},
 	} {
-		j := &journal{pending: test.pending, segments: make([]*segment, test.segments), stopping: test.stopping}
+		j := &journal{pending: test.pending, segments: make([]*segment, test.segments), inherited: test.inherited, stopping: test.stopping}
 		if got := j.isMoversTurn(now); got != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}

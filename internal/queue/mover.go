@@ -26,10 +26,11 @@ import (
 const (
 	// While messages come without a pause of movePause, the mover leaves the
 	// disk to them, but not for longer than moveLimit, nor while there are more
-	// segments than busySegments.
+	// segments than busySegments or messages that were found at the start: each
+	// start makes a segment, and the disk may be small.
 	movePause    = 20 * time.Millisecond
 	moveLimit    = 5 * time.Second
-	busySegments = 4
+	busySegments = 2
 
 	// maxBatch is how many messages are laid out at a time, and minBatch how
 	// few where more failed, as on a disk with little room.
@@ -67,7 +68,7 @@ func (j *journal) awaitTurn() {
 // is called with j.mu held.
 func (j *journal) isMoversTurn(now time.Time) bool {
 	n := len(j.pending)
-	return n == 0 || j.stopping || len(j.segments) > busySegments ||
+	return n == 0 || j.stopping || j.inherited > 0 || len(j.segments) > busySegments ||
 		now.Sub(j.pending[0].since) >= moveLimit || now.Sub(j.pending[n-1].since) >= movePause
 }
 

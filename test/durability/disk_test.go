@@ -224,8 +224,9 @@ type fileSystem struct {
 	sector  int64    // in bytes; a disk that tears smaller pieces destroys it
 }
 
+// A superblock of ext4 has 1024 bytes and a checksum.
 var fileSystems = []fileSystem{
-	{"ext4", 64 << 20, []string{"mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"}, "", 512},
+	{"ext4", 64 << 20, []string{"mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"}, "", 1024},
 	{"xfs", 300 << 20, []string{"mkfs.xfs", "-q", "-f", "-K", "--unsupported", "-l", "size=8m"}, "nouuid", 4096},
 }
 
