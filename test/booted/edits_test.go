@@ -82,8 +82,9 @@ func TestTrouble(t *testing.T) {
 	m.Sh(`systemctl unmask qmail-queue.service; svc -u /service/qmail-queue`)
 	says(m, "/service/qmail-queue", up)
 
-	// a run that does not start
-	m.Sh(`cd /service/qmail-queue; cp -p run run.good; echo '#!/nonexistent' >run; svc -t .`)
+	// a run that does not start; beside the old one, as nothing may write what
+	// is being executed
+	m.Sh(`cd /service/qmail-queue; cp -p run run.good; cp -p run run.bad; echo '#!/nonexistent' >run.bad; mv run.bad run; svc -t .`)
 	says(m, "/service/qmail-queue", `: down`)
 	m.Sh(`cd /service/qmail-queue; mv run.good run`)
 	says(m, "/service/qmail-queue", up)
