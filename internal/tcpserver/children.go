@@ -3,6 +3,7 @@ package tcpserver
 import (
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -20,8 +21,12 @@ func exited(code int) waitStatus { return waitStatus(code&0xff) << 8 }
 type children struct {
 	args []string
 
-	// mu is held while a program is started and while one that ended is
-	// collected, so that meanwhile a pid stays that of the same program.
+	// forks is held for reading from before a program is started until it is
+	// in running. Programs start side by side.
+	forks sync.RWMutex
+
+	// mu is held while what is known of a pid changes: where one that ended is
+	// collected, another program can have its pid.
 	mu      sync.Mutex
 	running map[int]func(pid int, status waitStatus) // by pid: what to call when it ended
 
@@ -40,13 +45,15 @@ func newChildren(args []string) *children {
 // standard input and output, and closes fd here. It calls begun with the pid,
 // and then ended when the program ended.
 func (p *children) run(fd int, env *ucspi.Env, begun func(pid int), ended func(pid int, status waitStatus)) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.forks.RLock()
+	defer p.forks.RUnlock()
 	pid, err := p.fork(fd, env.Environ())
 	unix.Close(fd)
 	if err != nil {
 		return err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	begun(pid)
 	p.running[pid] = ended
 	select {
@@ -85,28 +92,47 @@ func (p *children) fork(fd int, environ []string) (pid int, err error) {
 // reap waits for programs for ever.
 func (p *children) reap() {
 	for {
-		// Only a look: what ends is collected under the lock.
-		err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		pid, err := waitForAny()
 		switch err {
 		case nil:
-			p.collect()
+			if !p.collect(pid, false) {
+				// It is being started, or was there before this program.
+				p.forks.Lock()
+				p.collect(pid, true)
+				p.forks.Unlock()
+			}
 		case unix.ECHILD:
 			<-p.started
 		}
 	}
 }
 
-// collect takes one program that ended, if there is one.
-func (p *children) collect() {
+// waitForAny returns the pid of a child that ended, which is not collected.
+func waitForAny() (pid int, err error) {
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		return 0, err
+	}
+	// The kernel's siginfo_t is three ints and then, aligned like a pointer, a
+	// union that begins with the pid for a child.
+	offset := (unsafe.Offsetof(info.Code) + 4 + unsafe.Alignof(uintptr(0)) - 1) &^ (unsafe.Alignof(uintptr(0)) - 1)
+	return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), offset))), nil
+}
+
+// collect takes the child pid if it ended. It tells whether that was tried,
+// which is not where it is unknown unless any is taken.
+func (p *children) collect(pid int, any bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var status syscall.WaitStatus
-	pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
-	if err != nil {
-		return
+	ended, known := p.running[pid]
+	if !known && !any {
+		return false
 	}
-	if ended, ok := p.running[pid]; ok {
+	var status syscall.WaitStatus
+	got, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+	if err == nil && got == pid && known {
 		delete(p.running, pid)
 		ended(pid, waitStatus(status))
 	}
+	return true
 }
