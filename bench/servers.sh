@@ -23,12 +23,15 @@ for server in $SERVERS; do
   eval "PORT_$server=$port"
   port=$((port + 1))
 done
-settle() {
-  until "$BIN/qmail-queue" --status | grep -q '^waiting: 0 '; do
-    kill -0 "$QUEUED" || exit 111
-    sleep 0.02
-  done
-}
+# What is before a load that is over only when ours have settled.
+cat >"$W/settled" <<END
+"\$@" || exit
+until "$BIN/qmail-queue" --status | grep -q '^waiting: 0 '; do
+  kill -0 $QUEUED || exit 111
+  sleep 0.02
+done
+END
+settle() { sh "$W/settled" true; }
 clean() {
   settle
   find "$QMAILHOME/queue/mess" "$QMAILHOME/queue/intd" "$QMAILHOME/queue/todo" -type f -delete

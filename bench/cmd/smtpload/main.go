@@ -22,8 +22,8 @@ import (
 var (
 	addr    = flag.String("addr", "127.0.0.1:2525", "server")
 	conc    = flag.Int("c", 1, "concurrent clients")
-	total   = flag.Int("n", 1000, "connections (connect, session, idle) or messages (message, pipelined)")
-	mode    = flag.String("mode", "message", "connect|session|message|pipelined|idle")
+	total   = flag.Int("n", 1000, "connections (connect, banner, session, idle) or messages (message, pipelined)")
+	mode    = flag.String("mode", "message", "connect|banner|session|message|pipelined|idle")
 	size    = flag.Int("size", 1024, "message bytes, header included")
 	rcpts   = flag.Int("rcpts", 1, "recipients per message")
 	perConn = flag.Int("m", 1, "messages per connection")
@@ -36,6 +36,7 @@ var (
 	spread  = flag.Int("spread", 64, "spread clients over this many 127.0.2.x source addresses (0: off)")
 	hold    = flag.Duration("hold", 2*time.Second, "idle: hold this long before measuring")
 	ehlo    = flag.Bool("ehlo", true, "idle: greet with EHLO before holding")
+	rate    = flag.Float64("rate", 0, "begin no more than this many a second (0: as many as are done)")
 	maxErr  = flag.Int("maxerr", 200, "give up after this many errors")
 )
 
@@ -225,6 +226,12 @@ func one(i int, data []byte, nmsg int, lm *lat) error {
 			doneConns.Add(1)
 		}
 		return err
+	case "banner":
+		if err := k.reply("220", nil); err != nil {
+			return err
+		}
+		doneConns.Add(1)
+		return nil
 	case "session":
 		if _, err := k.greet(); err != nil {
 			return err
@@ -348,6 +355,9 @@ func main() {
 				left := int64(*total) - have
 				if left <= 0 {
 					return
+				}
+				if *rate > 0 {
+					time.Sleep(time.Until(t0.Add(time.Duration(float64(have) / *rate * float64(time.Second)))))
 				}
 				nm := perTask
 				if int64(nm) > left {

@@ -1,8 +1,10 @@
 // Shell boots a machine of its own, installs the packages that it is given,
-// and runs an interactive shell in it. All of the machine is gone at its end.
+// puts other files that it is given into /root, and runs an interactive shell
+// or a script in it. All of the machine is gone at its end.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,10 +14,12 @@ import (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:]))
+	script := flag.String("script", "", "what to run, with /root as its directory, in place of an interactive shell")
+	flag.Parse()
+	os.Exit(run(*script, flag.Args()))
 }
 
-func run(packages []string) (code int) {
+func run(script string, files []string) (code int) {
 	s := &session{}
 	defer s.end()
 	defer func() {
@@ -25,15 +29,25 @@ func run(packages []string) (code int) {
 		}
 	}()
 	m := machine.Boot(s)
-	for _, path := range packages {
+	packages := false
+	for _, path := range files {
 		content, err := os.ReadFile(path)
 		if err != nil {
 			s.Fatal(err)
 		}
-		m.WriteFile("/root/"+filepath.Base(path), string(content), 0o644)
+		m.WriteFile("/root/"+filepath.Base(path), string(content), 0o755)
+		packages = packages || strings.HasSuffix(path, ".deb")
 	}
-	if len(packages) > 0 {
+	if packages {
 		fmt.Print(m.Sh("rm -f /usr/sbin/policy-rc.d; cd /root; dpkg -i *.deb 2>&1"))
+	}
+	if script != "" {
+		command := m.Command("bash", "-c", "cd /root; "+script)
+		command.Stdout, command.Stderr = os.Stdout, os.Stderr
+		if err := command.Run(); err != nil {
+			s.Fatal(err)
+		}
+		return 0
 	}
 	fmt.Println(strings.TrimSpace(`
 This is a machine with systemd of its own; try
