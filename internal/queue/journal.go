@@ -31,6 +31,10 @@ const (
 	// needed to be rid of it: a disk that is full has no other segment.
 	reserve = 1 << 20
 
+	// notesSize is the size of a segment for such records alone, where there is
+	// no room for another.
+	notesSize = 128 << 10
+
 	// retryTime is the time between two tries to do what failed.
 	retryTime = time.Second
 )
@@ -50,7 +54,7 @@ type journal struct {
 	disk *Disk
 	path string
 	warn func(what string, err error)
-	size int // of a segment; journals of one queue may differ in it
+	size int // of a segment with messages; journals of one queue may differ in it
 
 	mu        sync.Mutex
 	cond      sync.Cond // of mu: for stop
@@ -81,6 +85,7 @@ type segment struct {
 	path       string
 	file       *os.File
 	seed       uint32
+	size       int
 	end        int  // where the next write begins
 	unfinished int  // messages that are not in todo/ yet; under journal.mu
 	closed     bool // nothing is written to it any more; under journal.mu
@@ -253,10 +258,10 @@ func (j *journal) write(g *group) {
 // there is none.
 func (j *journal) place(g *group) error {
 	size := roundUp(len(g.buffer))
-	limit := j.size
+	left, notes := 0, true
 	for _, start := range g.records {
 		if recordKind(g.buffer[start:]) == messageRecord {
-			limit = j.size - reserve
+			left, notes = reserve, false
 			break
 		}
 	}
@@ -265,21 +270,41 @@ func (j *journal) place(g *group) error {
 		j.mu.Lock()
 		j.close()
 		j.mu.Unlock()
-	} else if s != nil && s.end+size <= limit {
+		j.retire()
+	} else if s != nil && s.end+size <= s.size-left {
 		g.segment, g.offset = s, s.end
 		return nil
 	}
-	j.retire()
-	s, err := j.makeSegment()
+	s, err := j.nextSegment(notes)
 	if err != nil {
 		j.mu.Lock()
 		j.fail("unable to make a journal segment", err)
 		j.mu.Unlock()
 		return errUnavailable
 	}
-	j.active = s
 	g.segment, g.offset = s, s.end
 	return nil
+}
+
+// nextSegment makes another segment the active one. Where that fails, the one
+// that is active stays: notes may have room in it.
+func (j *journal) nextSegment(notes bool) (*segment, error) {
+	j.mu.Lock()
+	done := j.active != nil && j.segments[0] == j.active && j.active.unfinished == 0
+	j.mu.Unlock()
+	if done {
+		j.retire() // the next can be made of its file
+	}
+	s, err := j.makeSegment(j.size)
+	if notes && errors.Is(err, unix.ENOSPC) {
+		s, err = j.makeSegment(notesSize)
+	}
+	if err != nil {
+		return nil, err
+	}
+	j.retire()
+	j.active = s
+	return s, nil
 }
 
 // retire ends the writing to the active segment.
@@ -366,7 +391,7 @@ func (j *journal) enter(g *group) {
 }
 
 // makeSegment makes the next segment, and makes it durable.
-func (j *journal) makeSegment() (*segment, error) {
+func (j *journal) makeSegment(size int) (*segment, error) {
 	j.mu.Lock()
 	if j.lock == nil {
 		if err := j.open(); err != nil {
@@ -375,7 +400,7 @@ func (j *journal) makeSegment() (*segment, error) {
 		}
 	}
 	j.latest++
-	s := &segment{sequence: j.latest}
+	s := &segment{sequence: j.latest, size: size}
 	j.mu.Unlock()
 	s.path = j.path + "/" + segmentName(s.sequence)
 	if err := j.useSpare(s); err != nil {
@@ -389,14 +414,18 @@ func (j *journal) makeSegment() (*segment, error) {
 	return s, nil
 }
 
-// useSpare makes the spare file the segment s. The file has its new header
-// before it has its new name: it may have been a segment of that name before.
+// useSpare makes the spare file the segment s, where that has its size. The
+// file has its new header before it has its new name: it may have been a
+// segment of that name before.
 func (j *journal) useSpare(s *segment) (err error) {
 	j.spareMu.Lock()
 	defer j.spareMu.Unlock()
 	spare := j.path + "/" + spareName
-	if info, err := os.Stat(spare); err != nil || info.Size() != int64(j.size) {
-		if err := j.makeSpare(spare); err != nil {
+	if s.size != j.size {
+		spare += ".new"
+	}
+	if info, err := os.Stat(spare); err != nil || info.Size() != int64(s.size) {
+		if err := j.makeSpare(spare, s.size); err != nil {
 			return err
 		}
 	}
@@ -454,22 +483,22 @@ func (j *journal) prepareSpare() {
 		return
 	}
 	fresh := spare + ".new"
-	if j.makeSpare(fresh) == nil {
+	if j.makeSpare(fresh, j.size) == nil {
 		os.Rename(fresh, spare)
 	}
 }
 
 // makeSpare makes a file that is to be a segment. It leaves as much room again
 // to the messages that are to come out of the journal.
-func (j *journal) makeSpare(path string) error {
+func (j *journal) makeSpare(path string, size int) error {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(j.path, &stat); err != nil {
 		return &fs.PathError{Op: "statfs", Path: j.path, Err: err}
 	}
-	if stat.Bavail*uint64(stat.Bsize) < uint64(2*j.size) {
+	if stat.Bavail*uint64(stat.Bsize) < uint64(2*size) {
 		return &fs.PathError{Op: "create", Path: path, Err: unix.ENOSPC}
 	}
-	return zeroFile(path, j.size)
+	return zeroFile(path, size)
 }
 
 // drop gives up the oldest segments as far as all their messages are in todo/.

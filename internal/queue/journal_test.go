@@ -68,6 +68,14 @@ func hold(j *journal) {
 	j.moving = true
 }
 
+// unhold lets it begin.
+func unhold(j *journal) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.moving = false
+	j.wakeMover()
+}
+
 // crash lets go of the journal as the end of the process would.
 func crash(j *journal) {
 	j.mu.Lock()
@@ -376,10 +384,7 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	result(t)(j.active.file.WriteAt([]byte("B"), int64(j.pending[1].offset+recordHead+4)))
 	name := "damaged." + segmentName(j.active.sequence)
-	j.mu.Lock()
-	j.moving = false
-	j.wakeMover()
-	j.mu.Unlock()
+	unhold(j)
 	if got := queued(t, home, j); got != "a c" {
 		t.Errorf("in the queue: %s", got)
 	}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -191,6 +192,51 @@ func TestQueueMountedOver(t *testing.T) {
 		})
 		if got := len(entries(t, home)); got != 2 {
 			t.Errorf("%d entries in the old queue", got)
+		}
+	})
+}
+
+// Where a disk has room for messages, but for no other segment, they come out
+// of the journal.
+func TestNoRoomForSegment(t *testing.T) {
+	inMountNamespace(t, func(t *testing.T) {
+		// After the first segment there is too little left to make another.
+		home := mountQueue(t, "size=22m")
+		j, _ := journalOf(t, home)
+		hold(j)
+		var want []string
+		for i := range 140 { // more than fit into the segment
+			id := fmt.Sprintf("%03d%s", i, strings.Repeat("x", 60000))
+			want = append(want, id)
+			put(t, j, id)
+		}
+		unhold(j)
+		if queued(t, home, j) != strings.Join(want, " ") {
+			t.Error("not all messages are in the queue")
+		}
+
+		// The process ends with messages in the segment, and a filler takes
+		// most of the room.
+		empty(t, home)
+		j.stop(0)
+		j, _ = journalOf(t, home)
+		hold(j)
+		want = nil
+		for i := range 400 {
+			want = append(want, fmt.Sprintf("%03d", i))
+			put(t, j, want[i])
+		}
+		crash(j)
+		if err := os.WriteFile(home+"/queue/filler", make([]byte, 9<<20), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, _ = journalOf(t, home)
+		if got := queued(t, home, j); got != strings.Join(want, " ") {
+			t.Errorf("in the queue: %s", got)
+		}
+		j.stop(patient)
+		if left := list(t, home, "journal"); len(left) > 2 {
+			t.Errorf("left in the journal: %q", left)
 		}
 	})
 }

@@ -32,10 +32,9 @@ const (
 	moveLimit    = 5 * time.Second
 	busySegments = 2
 
-	// maxBatch is how many messages are laid out at a time, and minBatch how
-	// few where more failed, as on a disk with little room.
+	// maxBatch is how many messages are laid out at a time. They are fewer where
+	// that failed, as on a disk with little room.
 	maxBatch = 256
-	minBatch = 16
 
 	// fewFiles is up to how many messages files are made durable one by one.
 	// For more it costs less to do so for the whole file system.
@@ -88,7 +87,7 @@ func (j *journal) move() {
 			j.setStuck(nil)
 			continue
 		}
-		size = max(size/4, minBatch)
+		size = max(size/4, 1)
 		j.setStuck(err)
 		time.Sleep(retryTime)
 	}

@@ -160,7 +160,8 @@ func (s bySMTP) talk(a *attempt) error {
 // A load is clients that submit one message after the other.
 type load struct {
 	ledger *ledger
-	small  bool // messages are of some bytes
+	small  bool          // messages are of some bytes
+	gap    time.Duration // of each client between two messages
 	stop   chan struct{}
 	done   sync.WaitGroup
 
@@ -200,17 +201,21 @@ func (l *load) add(s submitter, seed uint64, limit int) {
 				size = 1 + size%100
 			}
 			a := l.ledger.begin(size, s.text())
-			err := s.submit(a)
-			if err == nil {
+			gap := l.gap
+			if err := s.submit(a); err == nil {
 				l.ledger.accept(a)
 				accepted++
+			} else {
+				l.fail(err)
+				gap = max(gap, 5*time.Millisecond) // not the whole processor
+			}
+			if gap == 0 {
 				continue
 			}
-			l.fail(err)
-			select { // not the whole processor
+			select {
 			case <-l.stop:
 				return
-			case <-time.After(5 * time.Millisecond):
+			case <-time.After(gap):
 			}
 		}
 	}()

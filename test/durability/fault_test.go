@@ -127,6 +127,7 @@ func newScene(t *testing.T, disks *shelf) *scene {
 	s.server = newServer(t, s.home, nil)
 	s.ledger = newLedger(func() int { return 0 })
 	s.load = newLoad(s.ledger)
+	s.load.gap = 20 * time.Millisecond // nobody takes messages off this small disk
 	s.client = queue.NewClient(s.home)
 	t.Cleanup(s.client.Close)
 	for i := range uint64(2) {
