@@ -1,11 +1,11 @@
 #!/bin/bash
-# Half of the full load for $1 minutes, on a machine with the packages
-# installed. Each minute something is done to the service, and a line tells what
-# its processes hold: KiB of memory, descriptors, threads, goroutines. A loop
+# Half of the full load for $1 minutes (60), in bench/machine. Each minute
+# something is done to the service, and a line tells what its processes hold: KiB
+# of memory, descriptors, threads, and where there are many, goroutines. A loop
 # stands where qmail-send is otherwise: it takes messages out of the queue.
 set -eu
 cd /root
-minutes=$1
+minutes=${1:-60}
 queue=/var/qmail/queue
 echo example.com >>/var/qmail/control/rcpthosts
 

@@ -74,6 +74,7 @@ type journal struct {
 	active *segment
 	voids  []position // where failed writes begin, not noted yet
 
+	dropMu  sync.Mutex // held while segments are dropped
 	spareMu sync.Mutex // of the file spareName
 
 	statistics statistics
@@ -296,7 +297,7 @@ func (j *journal) nextSegment(notes bool) (*segment, error) {
 		j.retire() // the next can be made of its file
 	}
 	s, err := j.makeSegment(j.size)
-	if notes && errors.Is(err, unix.ENOSPC) {
+	if notes && err != nil {
 		s, err = j.makeSegment(notesSize)
 	}
 	if err != nil {
@@ -424,7 +425,8 @@ func (j *journal) useSpare(s *segment) (err error) {
 	if s.size != j.size {
 		spare += ".new"
 	}
-	if info, err := os.Stat(spare); err != nil || info.Size() != int64(s.size) {
+	if !hasSize(spare, s.size) {
+		os.Remove(spare) // a part of one takes room
 		if err := j.makeSpare(spare, s.size); err != nil {
 			return err
 		}
@@ -479,13 +481,19 @@ func (j *journal) prepareSpare() {
 	j.spareMu.Lock()
 	defer j.spareMu.Unlock()
 	spare := j.path + "/" + spareName
-	if _, err := os.Stat(spare); !errors.Is(err, fs.ErrNotExist) {
+	if hasSize(spare, j.size) {
 		return
 	}
+	os.Remove(spare)
 	fresh := spare + ".new"
 	if j.makeSpare(fresh, j.size) == nil {
 		os.Rename(fresh, spare)
 	}
+}
+
+func hasSize(path string, size int) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Size() == int64(size)
 }
 
 // makeSpare makes a file that is to be a segment. It leaves as much room again
@@ -505,6 +513,8 @@ func (j *journal) makeSpare(path string, size int) error {
 // A segment is never dropped before an older one, since it may hold what is
 // noted about that one's messages.
 func (j *journal) drop() {
+	j.dropMu.Lock()
+	defer j.dropMu.Unlock()
 	for {
 		j.mu.Lock()
 		if len(j.segments) == 0 || !j.segments[0].closed || j.segments[0].unfinished > 0 {
@@ -512,9 +522,13 @@ func (j *journal) drop() {
 			return
 		}
 		s := j.segments[0]
-		j.segments = slices.Delete(j.segments, 0, 1)
 		j.mu.Unlock()
 		j.remove(s)
+		j.mu.Lock()
+		// Others may have come before it meanwhile.
+		at := slices.Index(j.segments, s)
+		j.segments = slices.Delete(j.segments, at, at+1)
+		j.mu.Unlock()
 	}
 }
 

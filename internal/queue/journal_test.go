@@ -415,7 +415,7 @@ func TestNotThroughJournal(t *testing.T) {
 		},
 		"no room": func(t *testing.T, home string, j *journal) {
 			os.Remove(home + "/queue/journal/" + spareName)
-			must(t, os.Mkdir(home+"/queue/journal/"+spareName, 0o700))
+			must(t, os.MkdirAll(home+"/queue/journal/"+spareName+"/full", 0o700))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

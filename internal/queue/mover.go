@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +36,9 @@ const (
 	// maxBatch is how many messages are laid out at a time. They are fewer where
 	// that failed, as on a disk with little room.
 	maxBatch = 256
+
+	// maxDone is how many messages are noted as done at a time.
+	maxDone = 1024
 
 	// fewFiles is up to how many messages files are made durable one by one.
 	// For more it costs less to do so for the whole file system.
@@ -96,6 +100,7 @@ func (j *journal) move() {
 // takeBatch returns the first messages, at most size, which stay pending; nil
 // where there are none, and the mover is to end.
 func (j *journal) takeBatch(size int) []*pending {
+	failed := false
 	for {
 		j.mu.Lock()
 		if len(j.pending) > 0 {
@@ -103,27 +108,34 @@ func (j *journal) takeBatch(size int) []*pending {
 			j.mu.Unlock()
 			return batch
 		}
-		if len(j.done) == 0 {
+		if len(j.done) == 0 || failed {
 			j.pending = nil
 			j.moving = false
 			j.cond.Broadcast()
 			j.mu.Unlock()
 			return nil
 		}
-		done := j.takeDone(nil)
 		j.mu.Unlock()
-		j.append(movedRecord, done)
+		failed = j.noteMoved(nil) != nil
 	}
 }
 
-// takeDone appends what a movedRecord is to say of the messages that are done.
-// It is called with j.mu held.
-func (j *journal) takeDone(b []byte) []byte {
-	for _, at := range j.done {
-		b = at.appendMoved(b, 0, time.Time{})
+// noteMoved notes moved, and messages that are done. Where that fails, those
+// are to be noted later.
+func (j *journal) noteMoved(moved []byte) error {
+	j.mu.Lock()
+	n := min(len(j.done), maxDone)
+	for _, at := range j.done[:n] {
+		moved = at.appendMoved(moved, 0, time.Time{})
 	}
-	j.done = j.done[:0]
-	return b
+	j.mu.Unlock()
+	if _, err := j.append(movedRecord, moved); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	j.done = slices.Delete(j.done, 0, n)
+	j.mu.Unlock()
+	return nil
 }
 
 // settle drops from the pending messages those of the batch that are finished.
@@ -335,10 +347,7 @@ func (j *journal) note(batch []*pending) error {
 	if len(moved) == 0 {
 		return nil
 	}
-	j.mu.Lock()
-	moved = j.takeDone(moved)
-	j.mu.Unlock()
-	if _, err := j.append(movedRecord, moved); err != nil {
+	if err := j.noteMoved(moved); err != nil {
 		return err
 	}
 	for _, p := range batch {

@@ -115,7 +115,8 @@ func waitForAny() (pid int, err error) {
 	}
 	// The kernel's siginfo_t is three ints and then, aligned like a pointer, a
 	// union that begins with the pid for a child.
-	offset := (unsafe.Offsetof(info.Code) + 4 + unsafe.Alignof(uintptr(0)) - 1) &^ (unsafe.Alignof(uintptr(0)) - 1)
+	const align = unsafe.Sizeof(uintptr(0)) - 1
+	offset := (3*unsafe.Sizeof(int32(0)) + align) &^ align
 	return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), offset))), nil
 }
 

@@ -17,11 +17,13 @@ func TestManyPrograms(t *testing.T) {
 	p := start(t, server)
 	var working sync.WaitGroup
 	for range clients {
-		working.Go(func() {
+		working.Add(1)
+		go func() {
+			defer working.Done()
 			for range each {
 				p.connect("127.0.0.1", "").all()
 			}
-		})
+		}()
 	}
 	working.Wait()
 	var log []string
