@@ -114,7 +114,7 @@ func TestEntries(t *testing.T) {
 	m.Sh(`rm -r /service/z`)
 	m.Await(soon, `journalctl -u svscan -o cat | grep -x 'svscan: warning: /service/z is gone: z is given up when it is down'`)
 	m.Sh(`svstat /service/x; systemctl kill -s KILL svc-z.service svc-z-log.service || true`)
-	m.Await(soon, `! ls /run/svcompat/held/svc-z; ! systemctl is-active svc-z.service svc-z-log.service`)
+	m.Await(soon, `! ls /run/svcompat/held/svc-z && ! systemctl is-active svc-z.service svc-z-log.service`)
 }
 
 // TestOthers starts whoever else would hold a service directory: each is

@@ -111,7 +111,7 @@ systemctl enable --now daemontools-run`)
 	const allUp = `test $(/opt/classic/svstat /var/sv/* /var/sv/*/log | grep -c ': up') -ge `
 	m.Await(soon, allUp+`39`)
 	m.Sh(`svc -d /var/sv/s1; svc -u /var/sv/s2`)
-	m.Await(soon, `svstat /var/sv/s1 | grep ': down'; svstat /var/sv/s2 | grep ': up'`)
+	m.Await(soon, `svstat /var/sv/s1 | grep ': down' && svstat /var/sv/s2 | grep ': up'`)
 
 	before := m.Sh(`ls -l /service /etc/service /etc/systemd/system /var/sv/*`)
 	out := m.Sh(`svcompat-migrate`)
@@ -248,7 +248,7 @@ WantedBy=multi-user.target
 E
 systemctl daemon-reload
 systemctl enable --now old-runit old-s6`)
-	m.Await(soon, `svstat /var/sv/r1 /var/sv/r2 | grep -c ': up' | grep 2; s6-svstat /var/sv/s1 | grep '^up'; s6-svstat /var/sv/s2 | grep '^up'`)
+	m.Await(soon, `svstat /var/sv/r1 /var/sv/r2 | grep -c ': up' | grep 2 && s6-svstat /var/sv/s1 | grep '^up' && s6-svstat /var/sv/s2 | grep '^up'`)
 	if out, code := m.Try(`svcompat-migrate`); code != 100 || !strings.Contains(out, "more than one scan directory is live: /etc/runs (runsvdir, pid ") {
 		t.Errorf("%d, %s", code, out)
 	}

@@ -85,7 +85,7 @@ func TestWalk(t *testing.T) {
 		m.Await(soon, `swaks --server 127.0.0.1 --quit-after BANNER`)
 		m.Sh(svc + " -d /service/smtpd")
 		says(m, "/service/smtpd", down)
-		m.Await(soon, `! swaks --server 127.0.0.1 --quit-after BANNER; ss -Hltn sport = :25 | grep -c . | grep -qx 0`)
+		m.Await(soon, `! swaks --server 127.0.0.1 --quit-after BANNER && ss -Hltn sport = :25 | grep -c . | grep -qx 0`)
 		if out, _ := m.Try(`systemctl is-active qmail-smtpd.socket qmail-smtpd.service`); out != "inactive\ninactive\n" {
 			t.Errorf("after svc -d systemd says %q", out)
 		}
@@ -157,7 +157,7 @@ func TestSvscanRestart(t *testing.T) {
 	for _, end := range []string{`kill -KILL $(systemctl show -P MainPID svscan)`, `systemctl restart svscan`} {
 		old := m.Sh(`systemctl show -P MainPID svscan`)
 		m.Sh(end)
-		m.Await(soon, `svok /service/qmail-queue/log; test $(systemctl show -P MainPID svscan) != `+strings.TrimSpace(old)+` && systemctl is-active svscan && svok /service/smtpd && svok /service/smtpd/log && svok /service/qmail-queue && svok /service/qmail-queue/log`)
+		m.Await(soon, `svok /service/qmail-queue/log && test $(systemctl show -P MainPID svscan) != `+strings.TrimSpace(old)+` && systemctl is-active svscan && svok /service/smtpd && svok /service/smtpd/log && svok /service/qmail-queue && svok /service/qmail-queue/log`)
 		if after := pids(m, dirs); after != before {
 			t.Errorf("%s: pids %s became %s", end, before, after)
 		}

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	count = flag.Int("cases", 40, "cases per command; a tenth of it where each takes seconds")
+	count = flag.Int("cases", 200, "cases per command; a tenth of it where each takes seconds")
 	seed  = flag.Uint64("seed", 0, "of the cases; 0: a fixed one, and then a fresh one")
 )
 
