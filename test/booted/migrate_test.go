@@ -191,6 +191,7 @@ COLOUR=blue setsid sh /opt/svscanboot </dev/null >/dev/null 2>&1 &`)
 	m.Sh(`pgrep -x supervise && exit 1
 true`)
 	// the session has another beside it now, which is none of its business
+	m.Await(soon, writer+`pgrep -c -f "$writer" | grep -x 2`)
 	m.Sh(writer + `pkill -f -n "$writer"`)
 	m.Await(soon, writer+`pgrep -f "$writer" | tr '\n' ' ' | grep -x '`+was+` '`)
 
@@ -202,6 +203,7 @@ systemctl is-enabled svscan && exit 1
 test "$(ls -A /service)" = "$(printf 'idle\nplain\nsession')"
 test "$(systemctl list-units --no-legend 'svc-*')" = ''
 tr '\0' '\n' </proc/$(pgrep -f /opt/svscanboot | head -n 1)/environ | grep COLOUR=blue`)
+	m.Await(soon, writer+`pgrep -c -f "$writer" | grep -x 2`)
 	m.Sh(writer + `pkill -f -n "$writer"; kill ` + was)
 	m.Await(soon, `! pgrep -f '^svcompat-migrate --carry'`)
 	m.Sh(`svc -d /service/session`)

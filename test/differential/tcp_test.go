@@ -77,7 +77,7 @@ func TestTcpserver(t *testing.T) {
 		}
 		c.Args = append(c.Args, pick(r, at, at, at, at, at, at, at, "server.example.org", "192.0.2.1"), pick(r, "0", "0", "0", "0", "0", "0", "0", "0", "0", "nosuchport"))
 		c.Args = append(c.Args, pick(r, []string{"env", "-0"}, []string{"env", "-0"}, []string{"cat"}, []string{"sh", "-c", "cat; exit 3"},
-			[]string{"sh", "-c", "echo out; echo err >&2; kill -9 $$"}, []string{"missing"}, []string{"./missing"}, []string{"id"}, nil,
+			[]string{"sh", "-c", "echo out; sleep 0.05; echo err >&2; kill -9 $$"}, []string{"missing"}, []string{"./missing"}, []string{"id"}, nil,
 			[]string{"rblsmtpd", "-rlist.example", "cat"})...)
 		if rules := ruleText(r, 100); r.IntN(2) == 0 {
 			rules = "127.0.1.1:deny\n127.0.2.:allow,A=\"1\",TCPREMOTEIP=\"9.9.9.9\",PATH2=\"x\"\n" + rules
