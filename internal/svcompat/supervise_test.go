@@ -334,7 +334,8 @@ pwd | sed 's,.*/,,'
 echo "$0 $# $A"
 ls -l /proc/$$/fd >descriptors; sed 's/.* \([0-9]* ->\)/\1/; s/pipe:.*/pipe/; s,/.*/report,report,' <descriptors | grep -v -e 'run$' -e 'descriptors$'
 ulimit -Sn; ulimit -Hn
-grep -E '^Sig(Blk|Ign|Cgt)' /proc/$$/status
+# without a process: the shell blocks signals while it starts one
+while read -r line; do case $line in Sig[BIC]*) echo "$line";; esac; done </proc/$$/status
 ps -o sid= -o pgid= -p $PPID | tr -s ' '; ps -o sid= -o pgid= -p $$ | tr -s ' '
 echo done
 exec sleep 1000

@@ -43,7 +43,7 @@ func zeroLoss(t *testing.T, root string, seed uint64) {
 ln -s ` + strings.TrimSuffix(debs.inside, "/*") + ` /packages/installed
 cd /service/smtpd/log; echo 16000000 >env/MAXFILESIZE; echo 1000 >env/MAXLOGFILES; svc -t .`)
 	startTicker(m)
-	before := m.Sh(processes)
+	before := m.Await(soon, "now=$("+processes+"); echo $now; test $(grep -o multilog <<<$now | wc -l) = 3")
 	m.WriteFile("/root/trouble.sh", troubleScript, 0o644)
 
 	random := rand.New(rand.NewPCG(seed, 0))
