@@ -13,9 +13,15 @@ ExecReload=/bin/kill -HUP $MAINPID
 StandardError=inherit
 `
 
+// ownPath has our commands before those that were installed by hand: older
+// ones neither know that the user is already the one asked for, nor what
+// programs in Go need of softlimit.
+const ownPath = "/usr/bin:/usr/sbin:/bin:/sbin:/command:/usr/local/bin:/usr/local/sbin"
+
 // sandbox is what no service of ours needs, whatever it does. The error
 // number lets a run script try to drop privileges that it does not have.
-const sandbox = `CapabilityBoundingSet=
+const sandbox = `Environment=PATH=` + ownPath + `
+CapabilityBoundingSet=
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=yes

@@ -131,11 +131,27 @@ func newJournal(disk *Disk, warn func(what string, err error)) *journal {
 }
 
 // start takes over what another process left in the journal. Where the journal
-// cannot be opened, append tries it again and tells.
+// cannot be opened, it is tried again; append tells.
 func (j *journal) start() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.open()
+	if j.open() != nil {
+		go j.openLater()
+	}
+}
+
+// openLater opens the journal as soon as that is possible: messages may be in
+// it, and no other come.
+func (j *journal) openLater() {
+	for {
+		time.Sleep(retryTime)
+		j.mu.Lock()
+		over := j.lock != nil || j.stopping || j.open() == nil
+		j.mu.Unlock()
+		if over {
+			return
+		}
+	}
 }
 
 // append makes a record durable. It returns where it is. Where it fails with

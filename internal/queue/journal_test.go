@@ -430,6 +430,22 @@ func TestNotThroughJournal(t *testing.T) {
 	}
 }
 
+// What is in a journal that cannot be opened at first comes out of it.
+func TestOpenLater(t *testing.T) {
+	home := newHome(t, os.Getuid())
+	first, _ := journalOf(t, home)
+	hold(first)
+	put(t, first, "one")
+	second := newJournal(NewDisk(home), new(warnings).add)
+	second.start()
+	if second.lock != nil {
+		t.Fatal("two have the journal")
+	}
+	crash(first)
+	await(t, "the message", func() bool { return len(strings.Fields(filesNow(home))) == 3 })
+	second.stop(patient)
+}
+
 func TestStatus(t *testing.T) {
 	home := newHome(t, os.Getuid())
 	start(t, home, nil)
