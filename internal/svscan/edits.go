@@ -112,7 +112,7 @@ func (service *bridged) reportEdit(done edit) {
 	read := service.read
 	if done.network {
 		if read.NeedsNetwork() {
-			report(service.name + ": env/REMOTENAME or env/REMOTEINFO asks for look-ups: " + service.main.unit + " gets the network")
+			report(service.name + ": look-ups are asked for: " + service.main.unit + " gets the network")
 		} else {
 			report(service.name + ": no look-ups any more: " + service.main.unit + " gives up the network")
 		}

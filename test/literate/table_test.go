@@ -157,7 +157,7 @@ assert reply.startswith(b"250 "), reply'`},
 	{document: "docs/TROUBLESHOOTING.md", first: "systemctl start svscan.service", before: "systemctl stop svscan; svstat /service/smtpd | grep 'supervise not running'", after: "svstat /service/smtpd | grep ': up'"},
 	{document: "docs/TROUBLESHOOTING.md", first: "svscan-generator", before: functions + "service /etc/sv/tick; chown nobody /etc/sv/tick/run; ln -s /etc/sv/tick /service", prints: "# refused.*/service/tick"},
 	{document: "docs/TROUBLESHOOTING.md", first: "chown", after: "rm -f /service/tick; svc -dx /etc/sv/tick; ! svok /etc/sv/tick; rm -r /etc/sv/tick"},
-	{document: "docs/TROUBLESHOOTING.md", first: "echo h", after: "systemctl show -p PrivateNetwork qmail-smtpd.service | grep =no"},
+	{document: "docs/TROUBLESHOOTING.md", first: "echo h", after: "until [ $(readlink /proc/$(systemctl show -P MainPID qmail-smtpd)/ns/net) = $(readlink /proc/1/ns/net) ]; do sleep 0.1; done"},
 	{document: "docs/TROUBLESHOOTING.md", first: "systemctl enable", after: mailed},
 
 	{document: "docs/MIGRATION.md", first: "svcompat-migrate", before: functions + "old first", prints: "(?s)1 to move; nothing has been changed.*moved to svc-first.service.*undo"},
