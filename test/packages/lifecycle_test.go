@@ -96,8 +96,13 @@ func checkExposure(t *testing.T, m *machine.Machine) {
 // TestDeb and TestRPM install, reinstall, upgrade, remove and install again,
 // with an administrator who edits in between.
 func TestDeb(t *testing.T) {
+	t.Run("here", func(t *testing.T) { debLifecycle(t, "/") })
+	t.Run("debian13", func(t *testing.T) { debLifecycle(t, programs.Debian13(t)) })
+}
+
+func debLifecycle(t *testing.T, root string) {
 	t.Parallel()
-	m := boot(t, debs, debsLater)
+	m := bootOn(t, root, debs, debsLater)
 	before := m.Sh(listFiles)
 	lifecycle(t, m, deb)
 
@@ -159,7 +164,7 @@ test -s tcp.cdb
 test -z "$(cat systemd/service.conf log/systemd/service.conf systemd/socket.conf | grep -v '^#')"
 test $(readlink /service/qmail-queue) = /var/qmail/service/queue
 test /var/qmail/bin/qmail-smtpd -ef /usr/libexec/qmail-smtpd/tcpserver`)
-	if out := m.Sh("systemd-analyze verify /usr/lib/systemd/system/qmail-* /usr/lib/systemd/system/svscan.service 2>&1"); out != "" {
+	if out := m.Sh("systemd-analyze verify --man=$(man -w svscan >/dev/null 2>&1 && echo yes || echo no) /usr/lib/systemd/system/qmail-* /usr/lib/systemd/system/svscan.service 2>&1"); out != "" {
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
 	checkExposure(t, m)
