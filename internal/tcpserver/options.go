@@ -122,19 +122,12 @@ func parse(args []string) (o *options, ok bool) {
 			return nil, false
 		}
 	}
-	rest := getopt.Rest()
-	if len(rest) == 2 { // a port that is none is complained of first
-		if _, ok := inet.Port(rest[1]); !ok {
-			rest = append(rest, "")
-		}
-	}
-	if len(rest) < 3 {
+	if o.host, o.port, o.program, ok = inet.Operands(getopt.Rest()); !ok {
 		if o.verbosity > nothing {
 			command.Usage("tcpserver", usage)
 		}
 		return nil, false
 	}
-	o.host, o.port, o.program = rest[0], rest[1], rest[2:]
 	return o, true
 }
 
