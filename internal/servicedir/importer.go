@@ -96,6 +96,7 @@ func (im *importer) read(run, rulesFile string) (why string) {
 			im.number("CONCURRENCY", runscript.Word{Text: firstLine([]byte(n))}, im.home+"/control/concurrencyincoming")
 		}
 		im.names, im.ident = false, false
+		im.program([]runscript.Word{{Text: im.home + "/bin/qmail-smtpd"}})
 	} else {
 		text, err := im.ReadFile(run)
 		if err != nil {
