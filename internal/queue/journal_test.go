@@ -188,6 +188,16 @@ func TestCrash(t *testing.T) {
 			}
 			result(t)(j.append(movedRecord, moved))
 		}, "0 0 0", all},
+		{"cleared away long ago, number reused", func(t *testing.T, j *journal) {
+			made := result(t)(j.layOut(j.pending))
+			var moved []byte
+			for _, one := range made {
+				moved = one.pending.position().appendMoved(moved, one.number, time.Now().Add(-leftoverAge))
+				os.Remove(j.disk.envelopePath("intd", one.number))
+				must(t, os.WriteFile(j.disk.messagePath(one.number), []byte("another"), 0o644))
+			}
+			result(t)(j.append(movedRecord, moved))
+		}, "12 0 0", all},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			home := newHome(t, os.Getuid())

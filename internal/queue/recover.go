@@ -192,27 +192,29 @@ const (
 //
 // qmail-clean removes the entry in intd/, then that in todo/, when qmail-send
 // has taken a message over, and later the message; and it removes the entry in
-// intd/ and the message where they never came to todo/ and are old.
+// intd/ and the message where they never came to todo/ and are old. Another
+// message can have the number after that, even one that this process lays out.
 func (j *journal) look(p *pending, text, envelope []byte) (whereabouts, error) {
 	intd, err := os.ReadFile(j.disk.envelopePath("intd", p.number))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
-	gone := err != nil
+	noEntry := err != nil
 	there, err := os.ReadFile(j.disk.messagePath(p.number))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if gone && time.Since(p.mapped) >= leftoverAge {
-			j.warn(fmt.Sprintf("message %d may have been cleared away before it was queued: it is queued again", p.number), nil)
-			return lost, nil
-		}
-		return taken, nil
-	case err != nil:
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
-	case gone || string(intd) != string(envelope) || string(there) != string(text):
+	}
+	noMessage := err != nil
+	switch {
+	case !noMessage && string(there) == string(text) && noEntry:
+		return taken, nil
+	case !noMessage && string(there) == string(text) && string(intd) == string(envelope):
+		return laidOut, nil
+	case noMessage && !noEntry || time.Since(p.mapped) < leftoverAge:
 		return taken, nil
 	}
-	return laidOut, nil
+	j.warn(fmt.Sprintf("message %d may have been cleared away before it was queued: it is queued again", p.number), nil)
+	return lost, nil
 }
 
 // awaitRecovery waits until all messages are moved that were found at the
