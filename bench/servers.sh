@@ -31,7 +31,7 @@ until "$BIN/qmail-queue" --status | grep -q '^waiting: 0 '; do
   sleep 0.02
 done
 END
-settle() { sh "$W/settled" true; }
+settle() { sh "$W/settled" true || exit; }
 clean() {
   settle
   find "$QMAILHOME/queue/mess" "$QMAILHOME/queue/intd" "$QMAILHOME/queue/todo" -type f -delete
