@@ -141,7 +141,10 @@ func TestSetlock(t *testing.T) {
 
 func TestSoftlimit(t *testing.T) {
 	fuzz(t, func(r *rand.Rand) Case {
-		c := Case{Args: []string{"softlimit"}, Files: childFiles(), Normal: environment, User: pick(r, uint32(0), nobody)}
+		c := Case{Args: []string{"softlimit"}, Files: childFiles(), Normal: environment, User: pick(r, uint32(0), nobody),
+			Excused: func(original, ours Outcome) bool { // what a limit of no CPU time kills is a matter of luck
+				return original.Status == "signal 24" || ours.Status == "signal 24"
+			}}
 		for range r.IntN(4) {
 			flag := "-" + pick(r, "a", "c", "d", "f", "l", "m", "o", "p", "r", "s", "t", "z")
 			value := pick(r, number(r), "50000000", "100000000", "300000000", "=")
