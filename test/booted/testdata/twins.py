@@ -44,10 +44,13 @@ class Service:
         pid, want = status(self.twin)
         return pid != 0 and want == 0
 
-    def letters(self, word):
+    def await_supervision(self):
+        """Waits until both are supervised, again where x has ended that."""
         for path in self.ours, self.twin:
             while subprocess.run(["svok", path]).returncode:
                 time.sleep(0.1)
+
+    def letters(self, word):
         run("svc", "-" + word, self.ours)
         run("/opt/classic/svc", "-" + word, self.twin)
 
@@ -156,6 +159,7 @@ def work(name):
             if words[i].startswith("svscan"):
                 verbs[i](word)
             else:
+                s.await_supervision()
                 seen(lambda: verbs[i](word))
             if not settled(services, history):
                 return
