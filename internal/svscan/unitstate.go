@@ -218,7 +218,9 @@ func (s *unitDir) announce() error {
 		return nil
 	}
 	s.putDown = s.putDown && s.status.Want == svcompat.WantDown
-	s.keepDown(s.putDown)
+	if !s.putDown || !s.pending.stop && !s.doing.stop { // otherwise that makes it
+		s.keepDown(s.putDown)
+	}
 	b := s.service.bridge
 	if err := s.held.WriteStatus(s.status); err != nil {
 		b.complain(s.name+" status", err.Error(), nil)
