@@ -218,8 +218,8 @@ func (s *unitDir) letter(letter byte) {
 		s.clearOnce()
 		s.status.Want, s.putDown = svcompat.WantDown, true
 		s.status.Paused = false
-		s.ask(operation{stop: true})
 		s.announce()
+		s.ask(operation{stop: true})
 	case 'p':
 		s.signal(unix.SIGSTOP)
 		s.status.Paused = true
@@ -300,9 +300,6 @@ func (s *unitDir) next() {
 	}
 	work := work{m: b.manager, op: op, mode: s.mode(), unit: s.unit, sockets: s.sockets, old: s.oldSockets}
 	s.oldSockets = nil
-	if work.isLog = s == s.service.log; work.isLog && s.putDown {
-		work.downFlag = s.downFlag()
-	}
 	go func() {
 		started, err := work.perform()
 		b.events <- func() { s.performed(op, err) }
@@ -329,10 +326,6 @@ func (s *unitDir) performed(op operation, err error) {
 	}
 	if op.endOnce {
 		s.clearOnce()
-	}
-	if op.stop && s == s.service.log {
-		s.keptDown = exists(s.downFlag())
-		s.announce()
 	}
 	s.settle()
 	s.next()
@@ -421,9 +414,6 @@ type work struct {
 	unit    string
 	sockets []string
 	old     []string // sockets that are to go
-
-	isLog    bool
-	downFlag string // of a log that is put down, made when it cannot be woken
 }
 
 // perform does the operation. It does not wait until the service has started,
@@ -435,14 +425,8 @@ func (w *work) perform() (started *manager.Job, first error) {
 		}
 	}
 	if w.op.stop {
-		if w.isLog {
-			w.wakeLog()
-		}
 		for _, socket := range append(w.old, w.sockets...) {
 			keep(socket, w.m.Stop(socket))
-		}
-		if w.downFlag != "" {
-			os.WriteFile(w.downFlag, nil, 0o644)
 		}
 		keep(w.unit, w.m.Stop(w.unit))
 	}
@@ -456,19 +440,6 @@ func (w *work) perform() (started *manager.Job, first error) {
 		started = w.m.Start(w.unit, w.mode)
 	}
 	return started, first
-}
-
-// wakeLog starts a log that waits for its restart and is to be stopped: systemd
-// throws away what comes into a pipe that it watches for it, once that is to be
-// closed.
-func (w *work) wakeLog() {
-	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
-	defer cancel()
-	for _, socket := range w.sockets {
-		if sub, err := w.m.Sub(ctx, socket); err == nil && sub == "listening" {
-			w.m.Start(w.unit, w.mode).Wait(ctx)
-		}
-	}
 }
 
 func (w *work) wait(unit string, job *manager.Job) error {

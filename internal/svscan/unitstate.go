@@ -218,9 +218,7 @@ func (s *unitDir) announce() error {
 		return nil
 	}
 	s.putDown = s.putDown && s.status.Want == svcompat.WantDown
-	if !s.putDown || !s.pending.stop && !s.doing.stop { // otherwise that makes it
-		s.keepDown(s.putDown)
-	}
+	s.keepDown(s.putDown)
 	b := s.service.bridge
 	if err := s.held.WriteStatus(s.status); err != nil {
 		b.complain(s.name+" status", err.Error(), nil)
