@@ -40,13 +40,17 @@ func (s *screen) await(t *testing.T, text string) {
 	}
 }
 
+// processes lists how many there are of each, and none of what lists them but
+// its shell and ps.
+const processes = "ps -e -o comm= >/tmp/processes; sort /tmp/processes | uniq -c"
+
 // TestTrial is what "make run" runs, by a user who is not root, and the
 // three things that it tells a stranger to do.
 func TestTrial(t *testing.T) {
 	m := machine.Start(t)
 	m.CopyDir(programs.Ours(t), "/opt/tree/bin")
 	m.CopyDir(filepath.Join(programs.Root(t), "scripts"), "/opt/tree/scripts")
-	before := m.Sh("ps -e -o comm= | sort | uniq -c")
+	before := m.Sh(processes)
 
 	out := new(screen)
 	trial := m.Command("setsid", "-w", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
@@ -86,7 +90,7 @@ func TestTrial(t *testing.T) {
 	case <-time.After(soon):
 		t.Fatalf("the trial does not end:\n%s", out)
 	}
-	if after := m.Sh("ps -e -o comm= | sort | uniq -c"); after != before {
+	if after := m.Sh(processes); after != before {
 		t.Errorf("processes before:\n%s\nand after the trial:\n%s", before, after)
 	}
 
