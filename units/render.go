@@ -143,8 +143,7 @@ func renderService(s Service) string {
 	log := s.Base + "-log"
 	switch {
 	case s.LogDown:
-		// nothing else makes the pipe, and a plain file would take its place
-		fmt.Fprintf(&b, "Wants=svscan.service\nAfter=%s.socket %s.service svscan.service\n", log, log)
+		fmt.Fprintf(&b, "Wants=%s.socket\nAfter=%s.socket %s.service\n", log, log, log)
 	case s.LogExtras.NotificationFD != 0:
 		// it may never be ready
 		fmt.Fprintf(&b, "Wants=%s.socket %s.service\nAfter=%s.socket\n", log, log, log)
@@ -171,15 +170,12 @@ func renderService(s Service) string {
 
 func renderLogSocket(s Service) string {
 	var b strings.Builder
-	b.WriteString(heading("Log pipe of", s.Dir, s.Dir+"/log/run") + unlessDown(s))
-	fmt.Fprintf(&b, "\n[Socket]\nListenFIFO=%s\nSocketMode=0600\nPipeSize=1M\nTriggerLimitIntervalSec=0\n", FIFO(s.Base))
+	b.WriteString(heading("Log pipe of", s.Dir, s.Dir+"/log/run"))
+	keeper := fmt.Sprintf("svscan-pipe@%s.service", s.Base)
+	fmt.Fprintf(&b, "Wants=%s\n\n[Socket]\nService=%s\n", keeper, keeper)
+	fmt.Fprintf(&b, "ListenFIFO=%s\nSocketMode=0600\nPipeSize=1M\nTriggerLimitIntervalSec=0\n", FIFO(s.Base))
 	b.WriteString("\n[Install]\nWantedBy=sockets.target\n")
 	return b.String()
-}
-
-// unlessDown keeps a log down that svscan has put down, whatever wants it.
-func unlessDown(s Service) string {
-	return fmt.Sprintf("ConditionPathExists=!%s/%s-log.down\n", RuntimeDir, s.Base)
 }
 
 func renderLogService(s Service) string {
@@ -187,7 +183,8 @@ func renderLogService(s Service) string {
 	dir := s.Dir + "/log"
 	b.WriteString(heading("Log service of", s.Dir, dir+"/run") + mounts(s.Dir))
 	b.WriteString(s.LogExtras.unitSection())
-	b.WriteString(unlessDown(s))
+	// svscan has put it down, whatever wants it
+	fmt.Fprintf(&b, "ConditionPathExists=!%s/%s-log.down\n", RuntimeDir, s.Base)
 	b.WriteString("StartLimitIntervalSec=0\n\n[Service]\n")
 	b.WriteString(s.LogExtras.commands(dir, s.Name+"/log"))
 	// without its socket it has no input

@@ -5,9 +5,9 @@ import "strings"
 // Shipped returns the unit files that the packages ship, for the service
 // directories that they make: those of the SMTP service and of the queue
 // service, rendered as any other, with the drop-ins of the makers in them,
-// and svscan.service. File name → text.
+// and those that all service directories need. File name → text.
 func Shipped() map[string]string {
-	files := map[string]string{"svscan.service": svscanUnit}
+	files := map[string]string{"svscan.service": svscanUnit, "svscan-pipe@.service": pipeUnit}
 	for _, s := range []Service{
 		{
 			Name: "smtpd", Dir: "/var/qmail/service/smtpd", Base: "qmail-smtpd", Log: true,
@@ -111,4 +111,21 @@ SystemCallErrorNumber=EPERM
 
 [Install]
 WantedBy=multi-user.target
+`
+
+// pipeUnit is what the socket unit of a log pipe activates, in place of the log
+// service. Before a socket unit is stopped, systemd throws away what comes into
+// a pipe while nothing that it activates is active; and what it activates would
+// come up with each line. So it activates something that is always there and
+// does nothing.
+const pipeUnit = `[Unit]
+Description=Keeper of the log pipe of %i
+Documentation=man:svscan(8)
+DefaultDependencies=no
+StopWhenUnneeded=yes
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStop=/bin/true
 `

@@ -185,9 +185,7 @@ func (b *bridge) changed(change manager.Change) {
 	case s.unit == change.Unit:
 		s.changed(change.State)
 	default:
-		old := s.socketStates[change.Unit]
 		s.socketStates[change.Unit] = change.State
-		s.foiled(&old, &change.State)
 	}
 }
 

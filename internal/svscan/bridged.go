@@ -302,6 +302,11 @@ func (service *bridged) forget() {
 		os.Remove(s.exitFlag())
 		os.Remove(s.downFlag())
 	}
+	if service.log != nil {
+		for _, socket := range service.log.sockets {
+			b.manager.Stop(socket)
+		}
+	}
 	if service.pipe >= 0 {
 		unix.Close(service.pipe)
 		systemd.Forget(service.pipeName())

@@ -13,7 +13,7 @@ func (s *unitDir) onceFlag() string { return s.flag(".once") }
 // setOnce has the process that runs be the last one.
 func (s *unitDir) setOnce() {
 	if s.flagged || s == s.service.log {
-		return // a log that has ended would be woken by its socket for ever
+		return // whose unit has no such condition
 	}
 	b := s.service.bridge
 	if err := os.WriteFile(s.onceFlag(), nil, 0o644); err != nil {

@@ -36,6 +36,7 @@ type unitDir struct {
 	status       svcompat.Status
 	shown        svcompat.Status // what supervise/status says
 	live         bool            // systemd had it up, or on its way there, when it last told
+	over         time.Time       // the start of the run that it was seen down after, by our doing
 	stopping     bool            // its process was seen while somebody stopped it
 	waiting      bool            // it was waiting to be started again when it was live last
 	resting      bool            // it was seen down, and not waiting since
@@ -55,7 +56,7 @@ type unitDir struct {
 
 // An operation is what units have to go through, in the order of the fields.
 type operation struct {
-	stop    bool // sockets and service
+	stop    bool // sockets that listen, and service
 	endOnce bool // it is no more to run only once
 	restart bool // the service alone
 	start   bool // sockets and service
@@ -298,8 +299,10 @@ func (s *unitDir) next() {
 		s.starting++
 		s.tried = time.Now()
 	}
-	work := work{m: b.manager, op: op, mode: s.mode(), unit: s.unit, sockets: s.sockets, old: s.oldSockets}
-	s.oldSockets = nil
+	work := work{m: b.manager, op: op, mode: s.mode(), unit: s.unit, sockets: s.sockets}
+	if s == s.service.main {
+		work.closing, s.oldSockets = append(s.oldSockets, s.sockets...), nil
+	}
 	go func() {
 		started, err := work.perform()
 		b.events <- func() { s.performed(op, err) }
@@ -413,7 +416,7 @@ type work struct {
 	mode    manager.Mode
 	unit    string
 	sockets []string
-	old     []string // sockets that are to go
+	closing []string // sockets that are not to listen while it is down: the pipe of a log keeps its lines
 }
 
 // perform does the operation. It does not wait until the service has started,
@@ -425,7 +428,7 @@ func (w *work) perform() (started *manager.Job, first error) {
 		}
 	}
 	if w.op.stop {
-		for _, socket := range append(w.old, w.sockets...) {
+		for _, socket := range w.closing {
 			keep(socket, w.m.Stop(socket))
 		}
 		keep(w.unit, w.m.Stop(w.unit))

@@ -127,7 +127,10 @@ func (s *unitDir) settle() {
 	switch {
 	case isLive(state):
 		running := state.MainPID != 0 && state.Active != "deactivating"
-		if !s.isStarting() && (!s.live || running && (s.stopping || s.resting)) {
+		// On its way to a restart it is inactive for a moment, in which a stop
+		// of ours may see it down.
+		begun := !s.live && !(isWaiting(state) && state.Started.Equal(s.over))
+		if !s.isStarting() && (begun || running && (s.stopping || s.resting)) {
 			s.clearOnce()
 			s.status.Want = svcompat.WantUp // somebody else has started it
 		}
@@ -146,7 +149,7 @@ func (s *unitDir) settle() {
 		s.resting = true
 		s.confirmDown()
 	default:
-		s.live = false // by our doing
+		s.live, s.over = false, state.Started // by our doing
 	}
 	s.show()
 }

@@ -13,7 +13,7 @@ import (
 // soon is for what takes five seconds at most on a machine at rest.
 const soon = 60 * time.Second
 
-// installSVCompat boots a machine and puts our programs and svscan.service
+// installSVCompat boots a machine and puts our programs and the units of svscan
 // where packages put them. Nothing is started.
 func installSVCompat(t *testing.T) *machine.Machine {
 	t.Helper()
@@ -28,7 +28,7 @@ mkdir -p /usr/lib/systemd/system-generators
 ln -s /usr/libexec/qmail-smtpd/svscan-generator /usr/lib/systemd/system-generators/
 rm -rf /var/qmail /service
 mkdir -p /service /var/qmail/bin /var/qmail/control /var/qmail/service
-cp /tmp/units/svscan.service /usr/lib/systemd/system/
+cp /tmp/units/svscan* /usr/lib/systemd/system/
 systemctl daemon-reload
 `)
 	return m

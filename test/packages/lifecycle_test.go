@@ -164,7 +164,7 @@ test -s tcp.cdb
 test -z "$(cat systemd/service.conf log/systemd/service.conf systemd/socket.conf | grep -v '^#')"
 test $(readlink /service/qmail-queue) = /var/qmail/service/queue
 test /var/qmail/bin/qmail-smtpd -ef /usr/libexec/qmail-smtpd/tcpserver`)
-	if out := m.Sh("systemd-analyze verify --man=$(man -w svscan >/dev/null 2>&1 && echo yes || echo no) /usr/lib/systemd/system/qmail-* /usr/lib/systemd/system/svscan.service 2>&1"); out != "" {
+	if out := m.Sh("systemd-analyze verify --man=$(man -w svscan >/dev/null 2>&1 && echo yes || echo no) /usr/lib/systemd/system/qmail-* /usr/lib/systemd/system/svscan.service /usr/lib/systemd/system/svscan-pipe@.service 2>&1"); out != "" {
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
 	checkExposure(t, m)

@@ -36,8 +36,7 @@ class Service:
     def __init__(self, name, log):
         below = "/log" if log else ""
         self.ours, self.twin = "/service/" + name + below, "/twin/" + name + below
-        self.units = ["svc-" + name + "-log.socket", "svc-" + name + "-log.service"] if log else ["svc-" + name + ".service"]
-        self.unit = self.units[-1]
+        self.unit = "svc-" + name + ("-log.service" if log else ".service")
         self.log = None
 
     def runs_once(self):
@@ -61,7 +60,7 @@ class Service:
             run("/opt/classic/svc", "-u", self.log.twin)
 
     def stop(self):
-        run("systemctl", "stop", *self.units)
+        run("systemctl", "stop", self.unit)
         run("/opt/classic/svc", "-d", self.twin)
 
     def restart(self):
