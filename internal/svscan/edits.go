@@ -101,10 +101,8 @@ func (service *bridged) finishEdit() {
 	case !service.isUp():
 	case done.sockets:
 		s.ask(operation{stop: true, start: true})
-	case done.network:
-		s.ask(operation{restart: true})
-	case done.restart:
-		s.signal(unix.SIGTERM)
+	case done.network, done.restart:
+		s.signal(unix.SIGTERM) // a job could bring it back where somebody stops it
 	}
 }
 

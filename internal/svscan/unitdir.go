@@ -46,7 +46,6 @@ type unitDir struct {
 	keptDown bool // it is a log that systemd is not to start
 
 	busy     bool      // an operation is being done
-	doing    operation // that one
 	pending  operation // to be done after it
 	starting int       // starts that are not finished
 	tried    time.Time // the last start
@@ -58,7 +57,6 @@ type unitDir struct {
 type operation struct {
 	stop    bool // sockets that listen, and service
 	endOnce bool // it is no more to run only once
-	restart bool // the service alone
 	start   bool // sockets and service
 }
 
@@ -273,14 +271,13 @@ func (p operation) then(op operation) operation {
 	return operation{
 		stop:    p.stop || op.stop,
 		endOnce: p.endOnce || op.endOnce,
-		restart: p.restart && !op.stop || op.restart,
 		start:   p.start && !op.stop || op.start,
 	}
 }
 
-// isStarting tells whether a start or restart of ours is yet to be finished.
+// isStarting tells whether a start of ours is yet to be finished.
 func (s *unitDir) isStarting() bool {
-	return s.starting > 0 || s.hurrying || s.doing.restart || s.pending.start || s.pending.restart
+	return s.starting > 0 || s.hurrying || s.pending.start
 }
 
 func (s *unitDir) isIdle() bool {
@@ -294,7 +291,7 @@ func (s *unitDir) next() {
 		return
 	}
 	op := s.pending
-	s.pending, s.doing, s.busy = operation{}, op, true
+	s.pending, s.busy = operation{}, true
 	if op.start {
 		s.starting++
 		s.tried = time.Now()
@@ -316,7 +313,7 @@ func (s *unitDir) next() {
 // performed goes on after an operation, but for the start of the service.
 func (s *unitDir) performed(op operation, err error) {
 	b := s.service.bridge
-	s.doing, s.busy = operation{}, false
+	s.busy = false
 	subject := s.name + " operation"
 	switch {
 	case err == nil:
@@ -432,9 +429,6 @@ func (w *work) perform() (started *manager.Job, first error) {
 			keep(socket, w.m.Stop(socket))
 		}
 		keep(w.unit, w.m.Stop(w.unit))
-	}
-	if w.op.restart {
-		keep(w.unit, w.m.Restart(w.unit, w.mode))
 	}
 	if w.op.start {
 		for _, socket := range w.sockets {

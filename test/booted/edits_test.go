@@ -1,6 +1,7 @@
 package booted
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -58,6 +59,25 @@ systemctl daemon-reload; systemctl stop qmail-smtpd; systemctl restart qmail-smt
 	}
 	if n := strings.Count(said, "network"); n != 2 {
 		t.Errorf("%d lines tell of the network:\n%s", n, said)
+	}
+}
+
+// TestEditAndStop has an administrator stop the service while svscan is about to
+// restart it for an edit: it stays down.
+func TestEditAndStop(t *testing.T) {
+	m := start(t)
+	for i := range 10 {
+		word, network := "h", "gets the network"
+		if i%2 == 1 {
+			word, network = "", "gives up the network"
+		}
+		m.Sh(fmt.Sprintf(`cd /service/smtpd; echo %s >env/REMOTENAME; svc -t .; sleep 0.%02d; systemctl stop qmail-smtpd.socket qmail-smtpd.service`, word, 7*i))
+		m.Await(soon, fmt.Sprintf(`journalctl -u svscan -o cat | grep -c '%s' | grep -x %d`, network, i/2+1))
+		m.Await(soon, `systemctl list-jobs | grep 'No jobs'`)
+		m.Sh(`sleep 0.3; ! systemctl is-active qmail-smtpd.socket qmail-smtpd.service`)
+		m.Sh(`systemctl start qmail-smtpd.socket`)
+		m.Await(soon, `swaks --server 127.0.0.1 --quit-after BANNER`)
+		says(m, "/service/smtpd", up)
 	}
 }
 

@@ -131,7 +131,12 @@ func troubles(random *rand.Rand) []string {
 	for _, dir := range dirs {
 		list = append(list, "letter -t "+dir)
 	}
-	for _, dir := range []string{"/service/smtpd/log", "/service/ticker/log", "/service/qmail-queue/log"} {
+	for _, name := range []string{"smtpd", "ticker", "qmail-queue"} {
+		dir := "/service/" + name + "/log"
+		unit := map[string]string{"smtpd": "qmail-smtpd", "ticker": "svc-ticker", "qmail-queue": "qmail-queue"}[name] + "-log"
+		list = append(list,
+			"letter -t "+dir+"\nwithoutlog "+dir+"\nwithlog "+dir,
+			"asked stop "+unit+"\nsays "+dir+" down\nsleep 0.1\nasked start "+unit+"\nsays "+dir+" up")
 		for range 2 {
 			meanwhile := []string{"killed svscan", "asked restart svscan", "killed qmail-smtpd", "killed qmail-queue", "asked daemon-reexec"}[random.IntN(5)]
 			list = append(list, "withoutlog "+dir+" "+meanwhile+"\nwithlog "+dir)

@@ -187,8 +187,9 @@ func (tr *Traffic) Refusals() []string {
 // twice.
 func (tr *Traffic) CheckLog(dir string, cut int) (lines, repeated int) {
 	tr.t.Helper()
-	// The last line of the last session tells that all is written.
-	tr.m.Await(soon, "tail -n 1 "+dir+"/current | grep 'tcpserver: status: 0/'")
+	// The end of a session that comes after all others tells that all is written.
+	tr.m.Await(soon, `exec 3<>/dev/tcp/127.0.0.1/25; read -r -u 3 && printf 'HELO last\r\nQUIT\r\n' >&3 && grep '^221' <&3`)
+	tr.m.Await(soon, "grep 'qmail-smtpd: .* end .*helo=last ' "+dir+"/current")
 	log := tr.m.Sh("cd " + dir + "; cat $(ls @* 2>/dev/null) current | cut -c27-")
 
 	// Connections have numbers anew after each start of the server; a client
