@@ -143,12 +143,12 @@ func renderService(s Service) string {
 	log := s.Base + "-log"
 	switch {
 	case s.LogDown:
-		fmt.Fprintf(&b, "Wants=%s.socket\nAfter=%s.socket %s.service\n", log, log, log)
+		fmt.Fprintf(&b, "Wants=%s.socket\nAfter=%s.socket %s.service %s\n", log, log, log, keeper(s.Base))
 	case s.LogExtras.NotificationFD != 0:
 		// it may never be ready
-		fmt.Fprintf(&b, "Wants=%s.socket %s.service\nAfter=%s.socket\n", log, log, log)
+		fmt.Fprintf(&b, "Wants=%s.socket %s.service\nAfter=%s.socket %s\n", log, log, log, keeper(s.Base))
 	case s.Log:
-		fmt.Fprintf(&b, "Wants=%s.socket %s.service\nAfter=%s.socket %s.service\n", log, log, log, log)
+		fmt.Fprintf(&b, "Wants=%s.socket %s.service\nAfter=%s.socket %s.service %s\n", log, log, log, log, keeper(s.Base))
 	}
 	fmt.Fprintf(&b, "ConditionPathExists=!%s/%s.once\n", RuntimeDir, s.Base)
 	b.WriteString(s.Extras.unitSection())
@@ -171,8 +171,7 @@ func renderService(s Service) string {
 func renderLogSocket(s Service) string {
 	var b strings.Builder
 	b.WriteString(heading("Log pipe of", s.Dir, s.Dir+"/log/run"))
-	keeper := fmt.Sprintf("svscan-pipe@%s.service", s.Base)
-	fmt.Fprintf(&b, "Wants=%s\n\n[Socket]\nService=%s\n", keeper, keeper)
+	fmt.Fprintf(&b, "Wants=%s\n\n[Socket]\nService=%s\n", keeper(s.Base), keeper(s.Base))
 	fmt.Fprintf(&b, "ListenFIFO=%s\nSocketMode=0600\nPipeSize=1M\nTriggerLimitIntervalSec=0\n", FIFO(s.Base))
 	b.WriteString("\n[Install]\nWantedBy=sockets.target\n")
 	return b.String()
@@ -183,6 +182,7 @@ func renderLogService(s Service) string {
 	dir := s.Dir + "/log"
 	b.WriteString(heading("Log service of", s.Dir, dir+"/run") + mounts(s.Dir))
 	b.WriteString(s.LogExtras.unitSection())
+	fmt.Fprintf(&b, "After=%s\n", keeper(s.Base))
 	// svscan has put it down, whatever wants it
 	fmt.Fprintf(&b, "ConditionPathExists=!%s/%s-log.down\n", RuntimeDir, s.Base)
 	b.WriteString("StartLimitIntervalSec=0\n\n[Service]\n")

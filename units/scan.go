@@ -205,6 +205,9 @@ func (s *scan) owns(service Service, unit string, file UnitFile, look Lookup) bo
 		return s.same(main, service.Dir)
 	}
 	triggers := setting(file.Text, "Service")
+	if triggers == keeper(service.Base) {
+		return true
+	}
 	if triggers == "" {
 		triggers = stem + ".service"
 	}

@@ -193,6 +193,8 @@ func (s *service) stop() (rest *pipe, up, logUp bool, err error) {
 		if piped && logUp {
 			await(backLimit, p.empty)
 		}
+		// After the log has ended, systemd would throw away what comes while
+		// the socket unit is about to be stopped.
 		for _, unit := range []string{s.Base + "-log.socket", s.Base + "-log.service"} {
 			if err := m.Stop(unit).Wait(ctx); err != nil {
 				return nil, up, logUp, fmt.Errorf("unable to stop %s: %w", unit, err)

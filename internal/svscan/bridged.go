@@ -207,6 +207,9 @@ func (service *bridged) compare(look units.Lookup) {
 	b := service.bridge
 	service.record()
 	files, _ := units.GenerateOne(service.read, look)
+	if service.log != nil {
+		service.log.woken = units.WakesLog(service.base, look)
+	}
 	service.made = map[string]bool{}
 	service.inSync = true
 	late := map[string]string{}
@@ -302,7 +305,7 @@ func (service *bridged) forget() {
 		os.Remove(s.exitFlag())
 		os.Remove(s.downFlag())
 	}
-	if service.log != nil {
+	if service.claimed && service.log != nil && !isLive(&service.log.state) && !isLive(&service.main.state) {
 		for _, socket := range service.log.sockets {
 			b.manager.Stop(socket)
 		}

@@ -101,7 +101,7 @@ func (service *bridged) finishEdit() {
 	case !service.isUp():
 	case done.sockets:
 		s.ask(operation{stop: true, start: true})
-	case done.network, done.restart:
+	case done.restart, done.network && s.status.Want != svcompat.WantOnce:
 		s.signal(unix.SIGTERM) // a job could bring it back where somebody stops it
 	}
 }

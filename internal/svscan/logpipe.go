@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"qmail-smtpd/internal/systemd"
+	"qmail-smtpd/internal/systemd/manager"
 	"qmail-smtpd/units"
 )
 
@@ -41,6 +42,20 @@ func (service *bridged) holdPipe() {
 		return
 	}
 	b.content(subject)
+}
+
+// givePipe has systemd hold the pipe of a log that an earlier svscan put down
+// together with its socket unit, and that the service still writes to.
+func (service *bridged) givePipe() {
+	log := service.log
+	if log == nil || log.held == nil || log.woken || isLive(&log.state) || !isLive(&service.main.state) {
+		return
+	}
+	for _, socket := range log.sockets {
+		if state := log.socketStates[socket]; !isLive(&state) {
+			service.bridge.manager.Start(socket, manager.WithDependencies)
+		}
+	}
 }
 
 // checkPipe makes sure that the FIFO is still what the units find.

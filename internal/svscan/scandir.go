@@ -244,5 +244,8 @@ func (b *bridge) adopt(met []*unitDir) {
 			s.socketStates[socket] = states[socket]
 		}
 		s.adopt(states[s.unit])
+		if s == s.service.main {
+			s.service.givePipe() // the log comes before it
+		}
 	}
 }

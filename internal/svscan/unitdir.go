@@ -44,6 +44,7 @@ type unitDir struct {
 
 	putDown  bool // somebody has put it down, or there is a file down
 	keptDown bool // it is a log that systemd is not to start
+	woken    bool // it is a log that a socket unit of somebody else starts with the next line
 
 	busy     bool      // an operation is being done
 	pending  operation // to be done after it
@@ -245,19 +246,21 @@ func (s *unitDir) letter(letter byte) {
 // signal signals the process; where systemd cannot be asked, by its pid.
 func (s *unitDir) signal(signal unix.Signal) {
 	pid := int(s.status.PID)
-	if pid == 0 {
-		return
-	}
-	m := s.service.bridge.manager
-	if m == nil {
-		unix.Kill(pid, signal)
-		return
-	}
-	m.Kill(s.unit, signal, func(err error) {
-		if manager.IsGone(err) {
+	kill := func() {
+		if pid != 0 {
 			unix.Kill(pid, signal)
 		}
-	})
+	}
+	switch m := s.service.bridge.manager; {
+	case m == nil:
+		kill()
+	case pid != 0, isLive(&s.state): // its new pid may be about to come
+		m.Kill(s.unit, signal, func(err error) {
+			if manager.IsGone(err) {
+				kill()
+			}
+		})
+	}
 }
 
 // ask has an operation done after those that were asked for before. What is
@@ -297,8 +300,17 @@ func (s *unitDir) next() {
 		s.tried = time.Now()
 	}
 	work := work{m: b.manager, op: op, mode: s.mode(), unit: s.unit, sockets: s.sockets}
-	if s == s.service.main {
+	switch log := s.service.log; {
+	case s != log:
 		work.closing, s.oldSockets = append(s.oldSockets, s.sockets...), nil
+		if log != nil && log.held != nil && work.mode == manager.Alone {
+			work.pipes = log.sockets
+		}
+	case s.woken:
+		work.closing = s.sockets
+	}
+	if op.start {
+		s.over = time.Time{}
 	}
 	go func() {
 		started, err := work.perform()
@@ -414,6 +426,7 @@ type work struct {
 	unit    string
 	sockets []string
 	closing []string // sockets that are not to listen while it is down: the pipe of a log keeps its lines
+	pipes   []string // sockets of the log that are to be there, though it is started alone
 }
 
 // perform does the operation. It does not wait until the service has started,
@@ -431,6 +444,9 @@ func (w *work) perform() (started *manager.Job, first error) {
 		keep(w.unit, w.m.Stop(w.unit))
 	}
 	if w.op.start {
+		for _, socket := range w.pipes {
+			keep(socket, w.m.Start(socket, manager.WithDependencies))
+		}
 		for _, socket := range w.sockets {
 			keep(socket, w.m.Start(socket, w.mode))
 		}

@@ -129,7 +129,7 @@ func (s *unitDir) settle() {
 		running := state.MainPID != 0 && state.Active != "deactivating"
 		// On its way to a restart it is inactive for a moment, in which a stop
 		// of ours may see it down.
-		begun := !s.live && !(isWaiting(state) && state.Started.Equal(s.over))
+		begun := !s.live && !(isWaiting(state) && !s.over.IsZero() && state.Started.Equal(s.over))
 		if !s.isStarting() && (begun || running && (s.stopping || s.resting)) {
 			s.clearOnce()
 			s.status.Want = svcompat.WantUp // somebody else has started it

@@ -79,6 +79,17 @@ func TestEditAndStop(t *testing.T) {
 		m.Await(soon, `swaks --server 127.0.0.1 --quit-after BANNER`)
 		says(m, "/service/smtpd", up)
 	}
+
+	// a run that is the last one goes on
+	m.Sh(`svc -o /service/smtpd`)
+	m.Await(soon, `ls /run/svcompat/qmail-smtpd.once`)
+	old := pids(m, "/service/smtpd")
+	m.Sh(`echo h >/service/smtpd/env/REMOTENAME`)
+	m.Await(soon, `journalctl -u svscan -o cat | grep -c 'gets the network' | grep -x 6`)
+	m.Sh(`sleep 0.3; swaks --server 127.0.0.1 --quit-after BANNER`)
+	if now := pids(m, "/service/smtpd"); now != old {
+		t.Errorf("an edit ended the one run: %s, then %s", old, now)
+	}
 }
 
 // TestTrouble meets what is wrong with one clear line, and goes on.

@@ -189,7 +189,7 @@ func (tr *Traffic) CheckLog(dir string, cut int) (lines, repeated int) {
 	tr.t.Helper()
 	// The end of a session that comes after all others tells that all is written.
 	tr.m.Await(soon, `exec 3<>/dev/tcp/127.0.0.1/25; read -r -u 3 && printf 'HELO last\r\nQUIT\r\n' >&3 && grep '^221' <&3`)
-	tr.m.Await(soon, "grep 'qmail-smtpd: .* end .*helo=last ' "+dir+"/current")
+	tr.m.Await(soon, "cd "+dir+"; cat $(ls @* 2>/dev/null) current | grep 'qmail-smtpd: .* end .*helo=last '")
 	log := tr.m.Sh("cd " + dir + "; cat $(ls @* 2>/dev/null) current | cut -c27-")
 
 	// Connections have numbers anew after each start of the server; a client
