@@ -96,7 +96,7 @@ func renderSocket(s Service, socket socketUnit) string {
 	var b strings.Builder
 	service := s.Base + ".service"
 	b.WriteString(heading("Sockets of", s.Dir, s.Dir+"/systemd/listen"))
-	fmt.Fprintf(&b, "Wants=%s\n\n[Socket]\n", service)
+	fmt.Fprintf(&b, "Wants=%s\nStartLimitIntervalSec=0\n\n[Socket]\n", service)
 	if socket.unit != s.Base {
 		fmt.Fprintf(&b, "Service=%s\n", service)
 	}
@@ -171,7 +171,7 @@ func renderService(s Service) string {
 func renderLogSocket(s Service) string {
 	var b strings.Builder
 	b.WriteString(heading("Log pipe of", s.Dir, s.Dir+"/log/run"))
-	fmt.Fprintf(&b, "Wants=%s\n\n[Socket]\nService=%s\n", keeper(s.Base), keeper(s.Base))
+	fmt.Fprintf(&b, "StartLimitIntervalSec=0\n\n[Socket]\nService=%s\n", keeper(s.Base))
 	fmt.Fprintf(&b, "ListenFIFO=%s\nSocketMode=0600\nPipeSize=1M\nTriggerLimitIntervalSec=0\n", FIFO(s.Base))
 	b.WriteString("\n[Install]\nWantedBy=sockets.target\n")
 	return b.String()

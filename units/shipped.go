@@ -125,13 +125,13 @@ const pipeUnit = `[Unit]
 Description=Keeper of the log pipe of %i
 Documentation=man:svscan(8)
 DefaultDependencies=no
-StopWhenUnneeded=yes
+PartOf=%i-log.socket
 StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStop=/bin/true
+ExecStart=/bin/true
 Slice=system.slice
 `
 

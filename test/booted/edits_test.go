@@ -92,6 +92,21 @@ func TestEditAndStop(t *testing.T) {
 	}
 }
 
+// TestDownAndUpOften is more often than systemd starts a unit by default.
+func TestDownAndUpOften(t *testing.T) {
+	m := start(t)
+	m.Sh(`systemctl enable qmail-smtpd.socket qmail-smtpd-log.socket`) // otherwise systemd forgets how often
+	for range 8 {
+		m.Sh(`svc -d /service/smtpd`)
+		says(m, "/service/smtpd", down)
+		m.Sh(`svc -u /service/smtpd`)
+		says(m, "/service/smtpd", up)
+		m.Sh(`systemctl restart qmail-smtpd-log.socket`)
+	}
+	m.Sh(`systemctl is-active qmail-smtpd.socket qmail-smtpd-log.socket`)
+	m.Await(soon, `swaks --server 127.0.0.1 --quit-after BANNER`)
+}
+
 // TestTrouble meets what is wrong with one clear line, and goes on.
 func TestTrouble(t *testing.T) {
 	m := start(t)
